@@ -1,0 +1,145 @@
+"""Global memory: one array of bytes, allocations with red zones, and what each allocation is called.
+
+A device pointer is a byte offset in the arena. The first 4 KiB are never allocated (null pointers land there), every
+allocation starts at a multiple of 512 as on a card, and at least 512 bytes between two belong to nobody.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ptxvm.errors import LaunchError
+from ptxvm.group import Array
+
+ALIGNMENT = 512
+NULL_BYTES = 4096
+
+
+@dataclass(eq=False)
+class Allocation:
+    """Some bytes of the arena, and the tensor that they hold, for messages.
+
+    `shape` and `strides` (in bytes) describe the tensor; `view_offset` is where its first element lies in the
+    allocation (a view into a larger storage), `start` and `bytes` are the whole storage.
+    """
+
+    start: int
+    bytes: int
+    name: str = ""
+    dtype: str = "uint8"
+    shape: tuple[int, ...] = ()
+    strides: tuple[int, ...] = ()
+    view_offset: int = 0
+    written: bool = False
+    storage: Array | None = None  # bytes of the host that are copied in and out; None: lives in the arena
+
+    @property
+    def end(self) -> int:
+        return self.start + self.bytes
+
+    def describe(self, address: int) -> str:
+        """`o[3, 7]`, or how far an address lies outside: `o[1024]: first element past the end, o is (1024,)`."""
+        name = self.name or f"allocation at {self.start:#x}"
+        item = np.dtype(self.dtype).itemsize
+        offset = address - self.start - self.view_offset
+        shape = self.shape or (self.bytes // item,)
+        strides = self.strides or contiguous(shape, item)
+        if self.start <= address < self.end:
+            index = element_index(offset, shape, strides, item)
+            if index is not None:
+                return f"{name}[{', '.join(map(str, index))}]"
+            return f"byte {address - self.start} of the storage of {name}"
+        shown = f"{name} is {shape if len(shape) > 1 else f'({shape[0]},)'}"
+        if len(shape) == 1 and strides == (item,) and offset % item == 0:
+            element = offset // item
+            where = "before the first element" if element < 0 else "past the end"
+            if element == shape[0]:
+                where = "first element past the end"
+            return f"{name}[{element}]: {where}, {shown}"
+        gap = address - self.end if address >= self.end else self.start - address
+        side = "past the end" if address >= self.end else "before the start"
+        return f"{gap} bytes {side} of {name}, {shown}"
+
+
+def contiguous(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
+    """Strides in bytes of a C-contiguous array."""
+    strides, step = [], itemsize
+    for length in reversed(shape):
+        strides.append(step)
+        step *= length
+    return tuple(reversed(strides))
+
+
+def element_index(offset: int, shape: Sequence[int], strides: Sequence[int], itemsize: int) -> tuple[int, ...] | None:
+    """The index of the element that holds byte `offset` of a strided tensor; None if no element does."""
+    index = [0] * len(shape)
+    for axis in sorted(range(len(shape)), key=lambda a: -strides[a]):
+        if strides[axis] > 0:
+            index[axis] = min(offset // strides[axis], shape[axis] - 1)
+            offset -= index[axis] * strides[axis]
+    return tuple(index) if 0 <= offset < itemsize else None
+
+
+class Arena:
+    """The bytes and their owners. `capacity` bytes are reserved and committed by the system as they are touched."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity - capacity % 16
+        self.bytes = np.zeros(self.capacity, np.uint8)
+        self.views = {size: self.bytes.view(f"u{size}") for size in (1, 2, 4, 8)}
+        self._starts: list[int] = []
+        self._by_start: dict[int, Allocation] = {}
+
+    def allocate(self, size: int, **description: object) -> Allocation:
+        """Reserve `size` bytes. Raises LaunchError when the arena is full."""
+        start = NULL_BYTES
+        for taken in self._starts:
+            if start + size + ALIGNMENT <= taken:
+                break
+            start = _round(self._by_start[taken].end + ALIGNMENT)
+        if start + size + ALIGNMENT > self.capacity:
+            raise LaunchError(
+                f"the virtual card has {self.capacity:,} bytes of memory; {size:,} more do not fit. "
+                "Nothing was launched. Use smaller tensors, or Device(memory_bytes=...)."
+            )
+        allocation = Allocation(start, size, **description)  # type: ignore[arg-type]
+        insort(self._starts, start)
+        self._by_start[start] = allocation
+        return allocation
+
+    def free(self, allocation: Allocation) -> None:
+        """Give the bytes back; a kernel that touches them afterwards is out of bounds."""
+        self._starts.remove(allocation.start)
+        del self._by_start[allocation.start]
+
+    @property
+    def extent(self) -> int:
+        """Bytes up to the end of the last allocation."""
+        return self._by_start[self._starts[-1]].end if self._starts else NULL_BYTES
+
+    def find(self, address: int) -> Allocation | None:
+        """The allocation that holds a byte, or None."""
+        nearest = self.below(address)
+        return nearest if nearest is not None and address < nearest.end else None
+
+    def below(self, address: int) -> Allocation | None:
+        """The allocation with the greatest start that is not above an address."""
+        position = bisect_right(self._starts, address)
+        return self._by_start[self._starts[position - 1]] if position else None
+
+    def nearest(self, address: int) -> Allocation | None:
+        """The allocation whose bytes lie closest to an address, for messages."""
+        below = self.below(address)
+        position = bisect_right(self._starts, address)
+        above = self._by_start[self._starts[position]] if position < len(self._starts) else None
+        if below is None or above is None:
+            return below or above
+        return below if address - below.end <= above.start - address else above
+
+
+def _round(value: int) -> int:
+    return -(-value // ALIGNMENT) * ALIGNMENT

@@ -1,0 +1,165 @@
+"""Basic blocks to Python functions.
+
+Each block becomes `def b<i>(g, rt)`: it takes the registers that it needs out of `g.regs`, runs, puts back those that
+are still wanted, drops those that are not, and returns what `control.write_end` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import CodeType
+from typing import Any
+
+import numpy as np
+
+from ptxvm import mma, numerics, warp
+from ptxvm.access import Site
+from ptxvm.codegen import asynchronous, atomic, control, convert, floating, integer, matrix, memory  # noqa: F401  register
+from ptxvm.codegen import warp as _warp  # noqa: F401  registers its emitters
+from ptxvm.codegen.emitter import EMITTERS, BlockWriter, refuse
+from ptxvm.errors import Unsupported
+from ptxvm.group import Group
+from ptxvm.ir import Block, Graph
+from ptxvm.types import DTYPES, Function, Instruction
+
+SYNC_WORDS = {"shfl", "vote", "match", "redux", "ldmatrix", "stmatrix", "mma", "wmma"}
+
+
+@dataclass(frozen=True)
+class CompiledBlock:
+    """A block ready to run."""
+
+    run: Callable[[Group, Any], Any]
+    kind: control.BlockKind
+    successors: tuple[int, ...]
+    end: Site | None  # the branch, exit or barrier
+    spins: bool  # may wait for another thread: has an atomic or an ordered load
+    meets: bool  # begins with an operation for which lanes of a warp must be together
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A kernel ready to run. `line_of` maps a line of the generated text to the instruction written there."""
+
+    blocks: tuple[CompiledBlock, ...]
+    sites: tuple[Site, ...]
+    graph: Graph
+    file: str
+    instruction_at: dict[int, int]
+
+
+def compile_function(function: Function, graph: Graph) -> Compiled:
+    """Generate and execute the Python text of a kernel. Raises Unsupported for the first form that is not executed."""
+    sites = tuple(
+        Site(i.index, i, i.source, graph.provenance.get(i.index, frozenset())) for i in function.instructions
+    )
+    namespace: dict[str, Any] = {"np": np, "nm": numerics, "wp": warp, "mm": mma}
+    lines: list[str] = []
+    instruction_at: dict[int, int] = {}
+    kinds: list[control.BlockKind] = []
+    shared_constants: dict[str, Any] = {}
+    for block in graph.blocks:
+        body, origins, kind = _write_block(function, graph, block, namespace, shared_constants)
+        kinds.append(kind)
+        lines.append(f"def b{block.index}(g, rt):")
+        for text, origin in zip(body, origins, strict=True):
+            lines.append(f"    {text}")
+            if origin is not None:
+                instruction_at[len(lines)] = origin
+    for site in sites:
+        namespace[f"s{site.index}"] = site
+    file = f"<ptxvm {function.name}>"
+    code: CodeType = compile("\n".join(lines) + "\n", file, "exec")
+    exec(code, namespace)
+    blocks = tuple(
+        _finish(function, graph, block, kind, namespace[f"b{block.index}"], sites)
+        for block, kind in zip(graph.blocks, kinds, strict=True)
+    )
+    return Compiled(blocks, sites, graph, file, instruction_at)
+
+
+def _finish(
+    function: Function, graph: Graph, block: Block, kind: control.BlockKind, run: Any, sites: tuple[Site, ...]
+) -> CompiledBlock:
+    inside = function.instructions[block.first : block.last_exclusive]
+    last = inside[-1] if inside else None
+    first = next((i for i in inside if i.parts[0] != "pragma"), None)
+    return CompiledBlock(
+        run=run,
+        kind=kind,
+        successors=block.successors,
+        end=sites[last.index] if last is not None and kind != "next" else None,
+        spins=any(_may_wait(i) for i in inside),
+        meets=first is not None and (first.parts[0] in SYNC_WORDS or first.parts[:2] == ("bar", "warp")),
+    )
+
+
+def _may_wait(ins: Instruction) -> bool:
+    return ins.parts[0] in ("atom", "nanosleep") or (ins.parts[0] == "ld" and bool(memory.ORDERED & set(ins.parts)))
+
+
+def _write_block(
+    function: Function, graph: Graph, block: Block, namespace: dict[str, Any], shared: dict[str, Any]
+) -> tuple[list[str], list[int | None], control.BlockKind]:
+    w = BlockWriter(graph.dtypes)
+    w.constants = namespace_constants = dict(shared)
+    inside = function.instructions[block.first : block.last_exclusive]
+    marks: list[tuple[int, int]] = []  # (number of lines before, instruction)
+    end: Instruction | None = None
+    for ins in inside:
+        w.instruction = ins
+        marks.append((len(w.lines), ins.index))
+        if ins is inside[-1] and (ins.parts[0] in ("bra", *control.EXITS) or control.is_barrier(ins)):
+            emitter_for(ins)(w, ins)  # checks the form
+            end = ins
+        else:
+            emitter_for(ins)(w, ins)
+    kind, result = control.write_end(w, end)
+    shared.update({k: v for k, v in namespace_constants.items() if k not in shared})
+    namespace.update(w.constants)
+
+    live_in, live_out = graph.live_in[block.index], graph.live_out[block.index]
+    before = ["r = g.regs"]
+    for name, local in w.loaded.items():
+        if name in live_in:
+            before.append(f"{local} = r[{name!r}]")
+        elif name not in w.written or name == "%cc":
+            zero = w.constant(np.zeros((1, 1), DTYPES[graph.dtypes.get(name, "pred")]))
+            namespace.update(w.constants)
+            before.append(f"{local} = {zero}")
+    origins: list[int | None] = [None] * len(before)
+    positions = dict(marks)
+    current: int | None = None
+    for i in range(len(w.lines)):
+        current = positions.get(i, current)
+        origins.append(current)
+    after = [f"out = {result}"] if result != "None" else []
+    after += [f"r[{name!r}] = {w.loaded[name]}" for name in sorted(w.written & set(live_out))]
+    dead = sorted((live_in | set(w.loaded)) - live_out)
+    after += [f"r.pop({name!r}, None)" for name in dead if name in live_in]
+    after.append("return out" if result != "None" else "return None")
+    origins += [end.index if end else None] * len(after)
+    return before + w.lines + after, origins, kind
+
+
+def emitter_for(ins: Instruction) -> Callable[[BlockWriter, Instruction], None]:
+    """The emitter of an instruction. Raises Unsupported if there is none."""
+    emitter = EMITTERS.get(ins.parts[0])
+    if emitter is None:
+        raise refuse(ins)
+    return emitter
+
+
+def unsupported(function: Function, graph: Graph) -> list[Unsupported]:
+    """Every form of a kernel that is not executed, each once, in the order of the text."""
+    found: dict[str, Unsupported] = {}
+    for block in graph.blocks:
+        for ins in function.instructions[block.first : block.last_exclusive]:
+            w = BlockWriter(graph.dtypes)
+            w.instruction = ins
+            try:
+                emitter_for(ins)(w, ins)
+            except Unsupported as refusal:
+                found.setdefault(refusal.form, refusal)
+    return list(found.values())

@@ -1,0 +1,119 @@
+"""`ld`, `st`, `ldu`, `prefetch`, `cvta` of parameters: reading and writing memory through the runtime."""
+
+from __future__ import annotations
+
+from ptxvm.codegen.emitter import BlockWriter, emits, refuse
+from ptxvm.types import DTYPES, Address, Immediate, Instruction, Operand, Register, Symbol, Vector, bits_of
+
+SPACES = {
+    "global": "global", "shared": "shared", "shared::cta": "shared", "local": "local", "const": "const",
+    "param": "param", "param::entry": "param",
+}  # fmt: skip
+# Words that change caching, ordering or scope. Caches are not modelled, and ptxvm runs memory operations in order, so
+# they change nothing here.
+CACHE_WORDS = {
+    "ca", "cg", "cs", "lu", "cv", "wb", "wt", "nc", "weak", "volatile", "relaxed", "acquire", "release", "mmio",
+    "cta", "cluster", "gpu", "sys",
+    "L1::evict_normal", "L1::evict_unchanged", "L1::evict_first", "L1::evict_last", "L1::no_allocate",
+    "L2::evict_normal", "L2::evict_first", "L2::evict_last", "L2::cache_hint", "L2::64B", "L2::128B", "L2::256B",
+}  # fmt: skip
+VECTORS = {"v2": 2, "v4": 4, "v8": 8}
+ORDERED = {"volatile", "relaxed", "acquire"}  # loads that may wait for another thread
+
+
+def access_form(ins: Instruction) -> tuple[str, int, str]:
+    """(space, number of elements, element type) of an `ld` or `st`. Raises Unsupported for any other word."""
+    space, count, type_name = "generic", 1, ""
+    for word in ins.parts[1:]:
+        if word in SPACES:
+            space = SPACES[word]
+        elif word in VECTORS:
+            count = VECTORS[word]
+        elif word in DTYPES and word != "pred":
+            type_name = word
+        elif word not in CACHE_WORDS:
+            raise refuse(ins)
+    if not type_name:
+        raise refuse(ins)
+    return space, count, type_name
+
+
+def address(w: BlockWriter, operand: Operand) -> str:
+    """An int64 array expression for `[base+offset]`."""
+    if not isinstance(operand, Address):
+        raise TypeError(f"not an address: {operand}")
+    base = operand.base
+    if isinstance(base, Symbol):
+        return f"rt.address_of({base.name!r}, {base.offset + operand.offset}).view(np.int64)"
+    if isinstance(base, Immediate):
+        return f"np.array([[{base.value + operand.offset}]])"
+    assert isinstance(base, Register)
+    wide = bits_of(w.dtypes.get(base.name, "u64")) == 64
+    text = w.use(base, "s64") if wide else f"{w.use(base, 'u32')}.astype(np.int64)"
+    return f"{text} + {operand.offset}" if operand.offset else text
+
+
+@emits("ld", "ldu")
+def load(w: BlockWriter, ins: Instruction) -> None:
+    space, count, type_name = access_form(ins)
+    target, place = ins.operands[0], ins.operands[1]
+    targets = target.items if isinstance(target, Vector) else (target,)
+    if len(targets) != count:
+        raise refuse(ins)
+    size = DTYPES[type_name].itemsize
+    if space == "param":
+        if not isinstance(place, Address) or not isinstance(place.base, Symbol):
+            raise refuse(ins, "parameter address in a register")
+        base = place.base
+        values = w.let(f"rt.param({base.name!r}, {base.offset + place.offset}, {size}, {count})")
+    else:
+        values = w.let(f"rt.load(g, {w.site()}, {space!r}, {address(w, place)}, {w.guard()}, {size}, {count})")
+    for i, register in enumerate(targets):
+        kind = DTYPES[type_name]
+        text = f"{values}[{i}]" if kind.kind == "u" else f"{values}[{i}].view('{kind.str[1:]}')"
+        define_extended(w, register, text, type_name)
+
+
+def define_extended(w: BlockWriter, register: Operand, text: str, type_name: str) -> None:
+    """Define a register that may be wider than the loaded type: signed types extend their sign, others zeros."""
+    if isinstance(register, Register) and register.name in w.dtypes:
+        have = bits_of(w.dtypes[register.name])
+        bits = bits_of(type_name)
+        if have > bits:
+            kind = "s" if type_name[0] == "s" else "u"
+            if DTYPES[type_name].kind == "f":
+                text = f"{text}.view('u{bits // 8}')"
+            w.define(register, f"{text}.astype(np.{DTYPES[f'{kind}{have}'].name})", f"{kind}{have}")
+            return
+    w.define(register, text, type_name)
+
+
+@emits("st")
+def store(w: BlockWriter, ins: Instruction) -> None:
+    space, count, type_name = access_form(ins)
+    if space in ("param", "const"):
+        raise refuse(ins)
+    place, value = ins.operands[0], ins.operands[1]
+    values = value.items if isinstance(value, Vector) else (value,)
+    if len(values) != count:
+        raise refuse(ins)
+    size = DTYPES[type_name].itemsize
+    parts = ", ".join(stored(w, v, type_name, size) for v in values)
+    w.line(f"rt.store(g, {w.site()}, {space!r}, {address(w, place)}, {w.guard()}, [{parts}])")
+
+
+def stored(w: BlockWriter, operand: Operand, type_name: str, size: int) -> str:
+    """A value as an unsigned array of `size` bytes; wider registers give their low bits."""
+    unsigned = f"u{8 * size}"
+    if isinstance(operand, Register) and bits_of(w.dtypes.get(operand.name, unsigned)) > 8 * size:
+        return f"{w.use(operand, 'u' + str(bits_of(w.dtypes[operand.name])))}.astype(np.{DTYPES[unsigned].name})"
+    if isinstance(operand, Immediate) and DTYPES[type_name].kind == "f":
+        return f"{w.use(operand, type_name)}.view('u{size}')"
+    return w.use(operand, unsigned)
+
+
+@emits("prefetch", "prefetchu", "discard", "applypriority", "createpolicy")
+def cache_hint(w: BlockWriter, ins: Instruction) -> None:
+    """Hints to caches, which are not modelled. A policy register gets 0."""
+    if ins.parts[0] == "createpolicy":
+        w.define(ins.operands[0], w.use(Immediate(0), "u64"), "u64")

@@ -1,0 +1,238 @@
+"""Counting what a launch does, per source line.
+
+    requests      warps with at least one active lane at a global load, store, atomic or asynchronous copy
+    sectors       distinct 32-byte pieces that a request touches (an aligned access of up to 32 bytes lies in one)
+    bytes         active lanes times the width of the access
+    wavefronts    passes that a shared-memory request takes: for each group of lanes the greatest number of distinct
+                  4-byte words in one of the 32 banks; a group is the warp for up to 4 bytes a lane, half of it for 8
+                  and a quarter for 16. The figures for 8 and 16 bytes are upper bounds, unverified on hardware.
+    ideal         the same request without conflicts: one wavefront a group that has an active lane
+    divergent     warps whose lanes take both ways of a branch
+    flops         per thread, a fused multiply-add counts 2; per warp 2 * m * n * k of a matrix instruction
+    contention    the greatest number of lanes of a warp whose atomics hit one address
+    unique        sectors of the launch, each counted once: what must come from memory at least
+
+All are of PTX instructions: the hardware's counters are equal unless ptxas changes the instruction. Instruction counts are
+the number of times a warp (or thread) ran a block times what stands in it, so they cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ptxvm.access import Access, Site
+from ptxvm.group import WARP, Array, Group
+from ptxvm.ir import Block
+from ptxvm.report import Counters, total
+from ptxvm.types import Instruction
+
+FLOP_BASES = {"add": 1, "sub": 1, "mul": 1, "fma": 2, "mad": 2, "div": 1, "rcp": 1, "sqrt": 1, "rsqrt": 1, "ex2": 1,
+              "lg2": 1, "sin": 1, "cos": 1, "tanh": 1}  # fmt: skip
+FLOP_TYPES = {"f16": 1, "bf16": 1, "f32": 1, "f64": 1, "f16x2": 2, "bf16x2": 2, "f32x2": 2}
+
+
+def flops_of(ins: Instruction) -> int:
+    """Floating-point operations of one thread at an instruction; 0 for matrix instructions (they count per warp)."""
+    return FLOP_BASES.get(ins.parts[0], 0) * FLOP_TYPES.get(ins.parts[-1], 0)
+
+
+def mma_flops_of(ins: Instruction) -> int:
+    """2 * m * n * k of a warp's matrix instruction, else 0."""
+    if ins.parts[0] not in ("mma", "wmma") or (ins.parts[0] == "wmma" and ins.parts[1] != "mma"):
+        return 0
+    shape = next((p for p in ins.parts if p[0] == "m" and "n" in p and "k" in p and p[1].isdigit()), "")
+    if not shape:
+        return 0
+    m, _, rest = shape[1:].partition("n")
+    n, _, k = rest.partition("k")
+    return 2 * int(m) * int(n) * int(k)
+
+
+class Counting:
+    """Counters of one launch. `extent` is the number of arena bytes that can be addressed."""
+
+    def __init__(self, sites: Sequence[Site], blocks: Sequence[Block], extent: int) -> None:
+        self.sites, self.blocks = sites, blocks
+        self.warps = [0] * len(blocks)
+        self.threads = [0] * len(blocks)
+        self.at: dict[int, Counters] = {}
+        self.loaded = np.zeros(extent // 32 + 1, np.bool_)
+        self.stored = np.zeros(extent // 32 + 1, np.bool_)
+        self._patterns: dict[tuple[int, bytes], tuple[int, int]] = {}
+
+    def _of(self, site: Site) -> Counters:
+        found = self.at.get(site.index)
+        if found is None:
+            found = self.at[site.index] = Counters()
+        return found
+
+    # -- events --------------------------------------------------------------------------------------------------
+    def visit(self, block: int, g: Group) -> None:
+        """A group runs a block."""
+        self.warps[block] += g.warp_count()
+        self.threads[block] += g.size
+
+    def branch(self, site: Site, g: Group, taken: Array) -> None:
+        """A group splits at a branch."""
+        table = g.by_warp(taken)
+        lanes = g.warp_lanes()
+        if lanes is None:
+            both = table.any(axis=-1) & ~table.all(axis=-1)
+        else:
+            both = (table & lanes).any(axis=-1) & (~table & lanes).any(axis=-1)
+        self._of(site).divergent_branches += int(np.count_nonzero(both)) * g.warp_weight(table)
+
+    def barrier(self, site: Site, g: Group) -> None:
+        """Warps arrive at a barrier."""
+        self._of(site).barriers += g.warp_count()
+
+    def access(self, a: Access) -> None:
+        """A group touches memory."""
+        counters = self._of(a.site)
+        table = a.group.by_warp(a.address)
+        lanes = a.group.warp_lanes(a.mask)
+        if a.space == "global":
+            self._global(counters, a, table, lanes)
+        elif a.space == "shared":
+            requests, wavefronts, ideal = self._shared(a, table, lanes)
+            counters.shared_requests += requests
+            counters.shared_wavefronts += wavefronts
+            counters.shared_wavefronts_ideal += ideal
+        else:
+            counters.local_requests += _active_warps(a.group, table, lanes)
+        if a.kind == "atomic":
+            counters.atomics += _active_lanes(a.group, table, lanes)
+            counters.atomic_contention = max(counters.atomic_contention, _contention(table, lanes))
+
+    # -- global memory -------------------------------------------------------------------------------------------
+    def _global(self, counters: Counters, a: Access, table: Array, lanes: Array | None) -> None:
+        sector = table >> 5
+        if lanes is not None:
+            sector = np.where(lanes, sector, -1)
+        following, before = sector[..., 1:], sector[..., :-1]
+        changes = following != before
+        if not (following >= before).all():
+            sector = np.sort(sector, axis=-1)
+            following = sector[..., 1:]
+            changes = following != sector[..., :-1]
+        weight = a.group.warp_weight(sector)
+        first = sector[..., 0]
+        distinct = int(np.count_nonzero(changes)) + first.size
+        requests = first.size
+        touched = self.loaded if a.kind == "load" else self.stored
+        if lanes is not None:
+            outside = first == -1
+            distinct -= int(np.count_nonzero(outside))
+            requests -= int(np.count_nonzero(sector[..., -1] == -1))
+            first = first[~outside]
+        touched[first] = True
+        touched[following[changes]] = True
+        lane_bytes = _active_lanes(a.group, table, lanes) * a.width
+        if a.kind == "load":
+            counters.global_load_requests += requests * weight
+            counters.global_load_sectors += distinct * weight
+            counters.global_load_bytes += lane_bytes
+        else:
+            counters.global_store_requests += requests * weight
+            counters.global_store_sectors += distinct * weight
+            counters.global_store_bytes += lane_bytes
+
+    # -- shared memory -------------------------------------------------------------------------------------------
+    def _shared(self, a: Access, table: Array, lanes: Array | None) -> tuple[int, int, int]:
+        """(requests, wavefronts, ideal wavefronts)."""
+        weight = a.group.warp_weight(table)
+        if lanes is not None:
+            shape = np.broadcast_shapes(table.shape, lanes.shape)
+            weight = a.group.warp_weight(np.empty(shape, bool))
+            rows = np.where(lanes, np.broadcast_to(table, shape), -1).reshape(-1, WARP)
+            requests = int(np.count_nonzero((rows >= 0).any(axis=-1)))
+            wavefronts, ideal = _wavefronts(rows, a.width)
+            return requests * weight, wavefronts * weight, ideal * weight
+        rows = table.reshape(-1, WARP)
+        # Adding a multiple of 4 to every address turns the banks round and changes nothing else, so a pattern is known
+        # by its distances from the first lane.
+        pattern = rows - rows[:, :1]
+        if rows.shape[0] > 1 and (pattern == pattern[0]).all():
+            pattern = pattern[:1]
+        times = rows.shape[0] // pattern.shape[0]
+        key = (a.width, pattern.tobytes()) if pattern.shape[0] <= 32 else None
+        known = self._patterns.get(key) if key is not None else None
+        if known is None:
+            known = _wavefronts(pattern if a.width >= 4 else rows[: pattern.shape[0]], a.width)
+            if key is not None and a.width >= 4:
+                self._patterns[key] = known
+        return rows.shape[0] * weight, known[0] * times * weight, known[1] * times * weight
+
+    # -- the result ----------------------------------------------------------------------------------------------
+    def result(self) -> tuple[Counters, dict[tuple[str, int], Counters], dict[str, int]]:
+        """(counters of the launch, of each source line, warp instructions by opcode)."""
+        opcodes: dict[str, int] = {}
+        for block in self.blocks:
+            warps, threads = self.warps[block.index], self.threads[block.index]
+            if not warps:
+                continue
+            for site in self.sites[block.first : block.last_exclusive]:
+                counters = self._of(site)
+                counters.instructions += warps
+                counters.thread_instructions += threads
+                matrix = mma_flops_of(site.ins)
+                counters.flops += flops_of(site.ins) * threads + matrix * warps
+                counters.mma += warps if matrix else 0
+                opcodes[site.ins.opcode] = opcodes.get(site.ins.opcode, 0) + warps
+        lines: dict[tuple[str, int], Counters] = {}
+        for index, counters in self.at.items():
+            source = self.sites[index].source
+            place = (source.file, source.line) if source else ("", 0)
+            lines.setdefault(place, Counters()).add(counters)
+        whole = total(lines)
+        whole.unique_load_sectors = int(np.count_nonzero(self.loaded))
+        whole.unique_store_sectors = int(np.count_nonzero(self.stored))
+        return whole, {place: c for place, c in lines.items() if place != ("", 0)}, opcodes
+
+
+def _wavefronts(rows: Array, width: int) -> tuple[int, int]:
+    """(wavefronts, ideal) of warps; rows (n, 32) are byte addresses, -1 for inactive lanes."""
+    lanes_a_group = WARP if width <= 4 else WARP * 4 // width
+    words_a_lane = max(1, width // 4)
+    groups = rows.reshape(-1, lanes_a_group)
+    words = groups[:, :, None] >> 2
+    if words_a_lane > 1:
+        words = np.where(words >= 0, words + np.arange(words_a_lane), -1)
+    words = np.sort(words.reshape(groups.shape[0], -1), axis=-1)
+    new = words >= 0
+    new[:, 1:] &= words[:, 1:] != words[:, :-1]
+    row, column = np.nonzero(new)
+    counts = np.bincount(row * WARP + (words[row, column] & 31), minlength=groups.shape[0] * WARP)
+    per_group = counts.reshape(-1, WARP).max(axis=1)
+    return int(per_group.sum()), int(np.count_nonzero(per_group))
+
+
+def _active_lanes(g: Group, table: Array, lanes: Array | None) -> int:
+    if lanes is None:
+        return g.size
+    shape = np.broadcast_shapes(table.shape, lanes.shape)
+    return int(np.count_nonzero(lanes)) * (shape[0] // lanes.shape[0]) * g.warp_weight(np.empty(shape, bool))
+
+
+def _active_warps(g: Group, table: Array, lanes: Array | None) -> int:
+    if lanes is None:
+        return g.warp_count()
+    shape = np.broadcast_shapes(table.shape, lanes.shape)
+    active = int(np.count_nonzero(lanes.any(axis=-1)))
+    return active * (shape[0] // lanes.shape[0]) * g.warp_weight(np.empty(shape, bool))
+
+
+def _contention(table: Array, lanes: Array | None) -> int:
+    """The greatest multiplicity of an address in a row."""
+    shape = table.shape if lanes is None else np.broadcast_shapes(table.shape, lanes.shape)
+    unique_fillers = -1 - np.arange(WARP)  # inactive lanes meet nobody
+    rows = np.broadcast_to(table, shape) if lanes is None else np.where(lanes, table, unique_fillers)
+    ordered = np.sort(rows.reshape(-1, WARP), axis=-1)
+    longest = 1
+    for distance in range(1, WARP):
+        if not (ordered[:, distance:] == ordered[:, :-distance]).any():
+            break
+        longest = distance + 1
+    return longest

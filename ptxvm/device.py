@@ -1,0 +1,431 @@
+"""The public face: a device with memory, and launches on it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ptxvm.access import Site
+from ptxvm.arena import Allocation, Arena, contiguous
+from ptxvm.codegen.blocks import Compiled, compile_function
+from ptxvm.counters import Counting
+from ptxvm.errors import Fault, LaunchError
+from ptxvm.group import Array
+from ptxvm.machine import Dim3, Findings, Layout, Machine, source_text
+from ptxvm.memory import Memory
+from ptxvm.races import RaceDetector
+from ptxvm.report import KINDS, Finding, Report
+from ptxvm.schedule import BatchRun, Schedule
+from ptxvm.types import Address, Operand, Parameter, Symbol, Variable, Vector
+
+if TYPE_CHECKING:
+    from ptxvm.module import Kernel, Module
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a card allows: bytes of shared memory and threads a block."""
+
+    shared_bytes: int
+    threads: int = 1024
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What a launch looks for. See ptxvm's README for what each costs.
+
+    races     "shared": races between threads of a block on shared memory; "all": on global memory too; "off"
+    on_fault  "raise": stop at the first fault; "collect": note it, skip the lanes, go on
+    """
+
+    bounds: bool = True
+    alignment: bool = True
+    provenance: bool = True
+    membermask: bool = True
+    uninitialised_shared: bool = True
+    uninitialised_global: bool = False
+    races: Literal["shared", "all", "off"] = "shared"
+    counters: bool = True
+    on_fault: Literal["raise", "collect"] = "raise"
+
+
+@dataclass(eq=False)
+class Pointer:
+    """A tensor in the device's memory: what a launch takes for a pointer parameter. `address` is what the kernel sees."""
+
+    allocation: Allocation
+    offset: int = 0
+
+    @property
+    def address(self) -> int:
+        return self.allocation.start + self.offset
+
+
+class DeviceArray(np.ndarray[Any, Any]):
+    """A NumPy array that lives in the arena; pass it to a launch as it is."""
+
+    pointer: Pointer
+
+    def __array_finalize__(self, source: object) -> None:
+        pass  # views of a device array are plain views: they carry no pointer of their own
+
+
+class Device:
+    """A virtual card. `arch` is a target such as "sm_86"; `name` is only printed.
+
+    memory_bytes are reserved and committed as they are touched. `limits` None: shared memory is not limited.
+    """
+
+    def __init__(self, arch: str = "sm_86", name: str = "", limits: Limits | None = None, memory_bytes: int = 1 << 30) -> None:
+        self.arch, self.name, self.limits = arch, name or arch, limits
+        self.arena = Arena(memory_bytes)
+        self._global_state: Array | None = None
+        self._modules: dict[int, tuple[Module, dict[str, Allocation]]] = {}
+        self._names = (f"array{i}" for i in itertools.count())
+
+    # -- memory --------------------------------------------------------------------------------------------------
+    def array(self, shape: int | Sequence[int], dtype: str = "float32", name: str = "") -> DeviceArray:
+        """A zero-filled array in device memory. Raises LaunchError when the memory is full."""
+        sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+        kind = np.dtype(dtype)
+        count = int(np.prod(sizes, dtype=np.int64))
+        allocation = self.arena.allocate(
+            max(count, 1) * kind.itemsize,
+            name=name or next(self._names),
+            dtype=kind.str,
+            shape=sizes,
+            strides=contiguous(sizes, kind.itemsize),
+        )
+        raw = self.arena.bytes[allocation.start : allocation.start + count * kind.itemsize]
+        raw[:] = 0
+        array = raw.view(kind).reshape(sizes).view(DeviceArray)
+        array.pointer = Pointer(allocation)
+        return array
+
+    def bind(
+        self,
+        storage: Array,
+        name: str = "",
+        dtype: str = "uint8",
+        shape: Sequence[int] = (),
+        strides: Sequence[int] | None = None,
+        offset_bytes: int = 0,
+    ) -> Pointer:
+        """Lend a host storage (1-D, uint8, writable) to the device until `release`.
+
+        Its bytes are copied in at each launch and, if written, copied back after it. `strides` are in bytes. Two tensors
+        over one storage share one allocation if they are bound through the pointer's allocation (see `alias`).
+        """
+        allocation = self.arena.allocate(
+            max(storage.size, 1),
+            name=name or next(self._names),
+            dtype=np.dtype(dtype).str,
+            shape=tuple(shape),
+            strides=tuple(strides) if strides is not None else contiguous(tuple(shape), np.dtype(dtype).itemsize),
+            view_offset=offset_bytes,
+            storage=storage,
+        )
+        return Pointer(allocation, offset_bytes)
+
+    def alias(self, pointer: Pointer, offset_bytes: int) -> Pointer:
+        """A second tensor over the storage of a bound one, starting at another byte."""
+        return Pointer(pointer.allocation, offset_bytes)
+
+    def release(self, pointer: Pointer) -> None:
+        """End a `bind` (or free an array)."""
+        self.arena.free(pointer.allocation)
+
+    def symbol(self, module: Module, name: str) -> Array:
+        """The bytes of a `__device__` or `__constant__` variable, writable. Raises KeyError for an unknown name."""
+        allocation = self._load(module)[name]
+        return self.arena.bytes[allocation.start : allocation.end]
+
+    def _load(self, module: Module) -> dict[str, Allocation]:
+        """Allocate and initialise a module's variables, once a device."""
+        if id(module) not in self._modules:
+            table = {}
+            for v in module.program.variables:
+                if v.space in ("global", "const"):
+                    table[v.name] = allocation = self.arena.allocate(max(v.bytes, 1), name=v.name, shape=(v.bytes,))
+                    self.arena.bytes[allocation.start : allocation.end] = 0
+                    if v.initial:
+                        end = allocation.start + len(v.initial)
+                        self.arena.bytes[allocation.start : end] = np.frombuffer(v.initial, np.uint8)
+            self._modules[id(module)] = (module, table)
+        return self._modules[id(module)][1]
+
+    # -- launching -----------------------------------------------------------------------------------------------
+    def launch(
+        self,
+        kernel: Kernel,
+        grid: Sequence[int],
+        block: Sequence[int],
+        args: Sequence[Any] = (),
+        dynamic_shared_bytes: int = 0,
+        cluster: Sequence[int] | None = None,
+        cooperative: bool = False,
+        checks: Checks | None = None,
+        schedule: Schedule | None = None,
+    ) -> Report:
+        """Run a kernel to its end and say what it did.
+
+        Raises LaunchError for a launch that a card would refuse, Unsupported for a kernel that ptxvm cannot execute,
+        Fault where the kernel is stopped (its `report` attribute holds what was counted until then).
+        """
+        checks, schedule = checks or Checks(), schedule or Schedule.normal()
+        full_grid, full_block = _dim3(grid, "grid"), _dim3(block, "block")
+        if cluster is not None and tuple(cluster) not in ((1,), (1, 1), (1, 1, 1)):
+            raise LaunchError("clusters of more than one block are not executed. Nothing was launched.")
+        compiled = _compiled(kernel)
+        layout, shared_bytes, local_bytes = self._layout(kernel, dynamic_shared_bytes)
+        _check_launch(kernel, full_block, shared_bytes, self.limits)
+        allocations = [a.allocation for a in map(_pointer, args) if a is not None]
+        for allocation in allocations:
+            if allocation.storage is not None:
+                self.arena.bytes[allocation.start : allocation.start + allocation.storage.size] = allocation.storage
+            allocation.written = False
+        parameters = pack(kernel.params, args)
+        copies = self._copy_parameters(kernel, parameters)
+        layout = replace(layout, globals={**layout.globals, **{name: a.start for name, a in copies.items()}})
+        report = Report(kernel.name, full_grid, full_block, sampled=schedule.blocks is not None)
+        findings = Findings()
+        threads = full_block[0] * full_block[1] * full_block[2]
+        counting = Counting(compiled.sites, kernel.graph.blocks, self.arena.extent) if checks.counters else None
+        ids = _block_order(full_grid, schedule)
+        races = None
+        if checks.races != "off":
+            blocks = full_grid[0] * full_grid[1] * full_grid[2]
+            races = RaceDetector(checks.races, threads, compiled.sites, blocks, self.arena.extent, _byte_wide(kernel))
+        batch = ids.size if cooperative else max(1, schedule.batch_threads // threads)
+        try:
+            with np.errstate(all="ignore"):
+                for first in range(0, ids.size, batch):
+                    cta_ids = ids[first : first + batch]
+                    memory = self._memory(cta_ids.size, threads, shared_bytes, local_bytes, checks)
+                    memory.parameter_allocations = _by_parameter(kernel.params, parameters, self.arena)
+                    machine = Machine(
+                        memory, layout, parameters, full_grid, full_block, cta_ids, findings,
+                        dynamic_shared_bytes=dynamic_shared_bytes, races=races, collect=checks.on_fault == "collect",
+                    )  # fmt: skip
+                    if counting is not None:
+                        memory.observers.append(counting.access)
+                    if races is not None:
+                        races.begin_batch(cta_ids, memory.shared_stride)
+                        memory.observers.append(races.access)
+                    BatchRun(compiled, machine, schedule, counting).run()
+            if races is not None:
+                _note_races(races, machine)
+        except Fault as fault:
+            _fill(report, findings, counting)
+            fault.report = report
+            raise
+        finally:
+            for allocation in copies.values():
+                self.arena.free(allocation)
+        _fill(report, findings, counting)
+        for allocation in allocations:
+            if allocation.storage is not None and allocation.written:
+                allocation.storage[:] = self.arena.bytes[allocation.start : allocation.start + allocation.storage.size]
+        return report
+
+    def _memory(self, ctas: int, threads: int, shared_bytes: int, local_bytes: int, checks: Checks) -> Memory:
+        if checks.uninitialised_global and self._global_state is None:
+            self._global_state = np.ones(self.arena.capacity, np.uint8)
+        return Memory(
+            self.arena, ctas, threads, shared_bytes, local_bytes,
+            check_bounds=checks.bounds, check_alignment=checks.alignment, check_provenance=checks.provenance,
+            check_shared_init=checks.uninitialised_shared,
+            written_bytes=self._global_state if checks.uninitialised_global else None,
+        )  # fmt: skip
+
+    def forget(self, array: DeviceArray) -> None:
+        """Call an array's contents unwritten, for launches that check `uninitialised_global`."""
+        if self._global_state is None:
+            self._global_state = np.ones(self.arena.capacity, np.uint8)
+        allocation = array.pointer.allocation
+        self._global_state[allocation.start : allocation.end] = 0
+
+    def _layout(self, kernel: Kernel, dynamic: int) -> tuple[Layout, int, int]:
+        """Places of the variables that the kernel names, bytes of shared memory a block, of local memory a thread."""
+        table = {name: a.start for name, a in self._load(kernel.module).items()}
+        wanted = _symbols(kernel)
+        shared: dict[str, int] = {}
+        local: dict[str, int] = {}
+        shared_variables: list[Variable] = []
+        shared_size = local_size = 0
+        own = [*kernel.module.program.variables, *kernel.function.variables]
+        for v in own:
+            if v.space == "shared" and not v.extern and v.name in wanted:
+                shared_size = -(-shared_size // v.align) * v.align
+                shared[v.name] = shared_size
+                shared_variables.append(v)
+                shared_size += v.bytes
+            elif v.space == "local":
+                local_size = -(-local_size // v.align) * v.align
+                local[v.name] = local_size
+                local_size += v.bytes
+        start = -(-shared_size // 16) * 16 if dynamic else shared_size
+        for v in own:
+            if v.space == "shared" and v.extern and v.name in wanted:
+                shared[v.name] = start
+                shared_variables.append(Variable(v.name, "shared", dynamic, v.align, None, True))
+        return Layout(shared, local, table, tuple(shared_variables)), start + dynamic, local_size
+
+    def _copy_parameters(self, kernel: Kernel, parameters: dict[str, Array]) -> dict[str, Allocation]:
+        """Copies in global memory of the parameters whose address the kernel takes."""
+        wanted = _symbols(kernel)
+        copies = {}
+        for p in kernel.params:
+            if p.name in wanted:
+                copies[p.name] = allocation = self.arena.allocate(p.bytes, name=p.name, shape=(p.bytes,))
+                self.arena.bytes[allocation.start : allocation.end] = parameters[p.name]
+        return copies
+
+
+# -- helpers of a launch -----------------------------------------------------------------------------------------
+def _compiled(kernel: Kernel) -> Compiled:
+    """Generated code of a kernel, made once."""
+    if kernel.compiled is None:
+        kernel.compiled = compile_function(kernel.function, kernel.graph)
+    return kernel.compiled
+
+
+def _symbols(kernel: Kernel) -> set[str]:
+    """Names whose address the kernel takes, other than by `ld.param`."""
+    names: set[str] = set()
+
+    def visit(operand: Operand) -> None:
+        if isinstance(operand, Symbol):
+            names.add(operand.name)
+        elif isinstance(operand, Address) and isinstance(operand.base, Symbol):
+            names.add(operand.base.name)
+        elif isinstance(operand, Vector):
+            for item in operand.items:
+                visit(item)
+
+    for ins in kernel.function.instructions:
+        if ins.parts[:2] != ("ld", "param"):
+            for operand in ins.operands:
+                visit(operand)
+    return names
+
+
+def _byte_wide(kernel: Kernel) -> bool:
+    """Whether a kernel has accesses narrower than 4 bytes, so that races must be kept by byte."""
+    narrow = {"b8", "u8", "s8", "b16", "u16", "s16", "f16", "bf16"}
+    return any(i.parts[0] in ("ld", "st", "atom", "red") and narrow & set(i.parts) for i in kernel.function.instructions)
+
+
+def _dim3(sizes: Sequence[int], what: str) -> Dim3:
+    values = [int(s) for s in sizes] + [1] * (3 - len(sizes))
+    if len(values) != 3 or min(values) < 1:
+        raise LaunchError(f"a {what} of {tuple(sizes)} is empty or has more than 3 axes. Nothing was launched.")
+    return values[0], values[1], values[2]
+
+
+def _check_launch(kernel: Kernel, block: Dim3, shared_bytes: int, limits: Limits | None) -> None:
+    threads = block[0] * block[1] * block[2]
+    required = kernel.required_block
+    if required is not None and tuple(required) != block:
+        raise LaunchError(f"{kernel.name} was compiled for blocks of {tuple(required)}, not {block}. Nothing was launched.")
+    most = kernel.max_block or (limits.threads if limits else 1024)
+    if threads > most:
+        raise LaunchError(f"{kernel.name} runs at most {most} threads a block, not {threads}. Nothing was launched.")
+    if limits is not None and shared_bytes > limits.shared_bytes:
+        raise LaunchError(
+            f"{kernel.name} asks for {shared_bytes:,} bytes of shared memory a block; the card has {limits.shared_bytes:,}. "
+            "Nothing was launched."
+        )
+
+
+def _block_order(grid: Dim3, schedule: Schedule) -> Array:
+    if schedule.blocks is not None:
+        return np.array(schedule.blocks, np.int64)
+    ids = np.arange(grid[0] * grid[1] * grid[2], dtype=np.int64)
+    return ids if schedule.seed is None else np.random.default_rng(schedule.seed).permutation(ids)
+
+
+def _pointer(argument: Any) -> Pointer | None:
+    if isinstance(argument, Pointer):
+        return argument
+    if isinstance(argument, DeviceArray):
+        return getattr(argument, "pointer", None)
+    return None
+
+
+def pack(params: Sequence[Parameter], args: Sequence[Any]) -> dict[str, Array]:
+    """Arguments as the bytes of each parameter. Raises LaunchError for a wrong number or size."""
+    if len(params) != len(args):
+        raise LaunchError(f"the kernel takes {len(params)} arguments, {len(args)} were given. Nothing was launched.")
+    return {p.name: _pack_one(p, a) for p, a in zip(params, args, strict=True)}
+
+
+def _pack_one(param: Parameter, argument: Any) -> Array:
+    pointer = _pointer(argument)
+    if pointer is not None:
+        raw = pointer.address.to_bytes(8, "little")
+    elif isinstance(argument, bytes):
+        raw = argument
+    elif isinstance(argument, np.generic):
+        raw = argument.tobytes()
+    elif isinstance(argument, bool | int):
+        size = param.bytes
+        if param.type in ("f32", "f64"):
+            raw = np.array(argument, "f4" if param.type == "f32" else "f8").tobytes()
+        else:
+            raw = (int(argument) & ((1 << 8 * size) - 1)).to_bytes(size, "little")
+    elif isinstance(argument, float):
+        raw = np.array(argument, "f4" if param.bytes == 4 else "f8").tobytes()
+    else:
+        raise LaunchError(f"{param.name}: {type(argument).__name__} is no argument of a kernel. Nothing was launched.")
+    if len(raw) < param.bytes:
+        raise LaunchError(f"{param.name} takes {param.bytes} bytes, {len(raw)} were given. Nothing was launched.")
+    return np.frombuffer(raw[: param.bytes], np.uint8).copy()
+
+
+def _by_parameter(params: Sequence[Parameter], parameters: dict[str, Array], arena: Arena) -> dict[str, Allocation]:
+    """Which allocation each 8-byte parameter points into."""
+    table = {}
+    for p in params:
+        if p.bytes == 8:
+            owner = arena.find(int(parameters[p.name].view("u8")[0]))
+            if owner is not None:
+                table[p.name] = owner
+    return table
+
+
+def _note_races(races: RaceDetector, machine: Machine) -> None:
+    """Turn the detector's facts into findings."""
+    for fact in races.findings():
+        sides = [
+            Finding(
+                kind=fact.kind,
+                detail=fact.detail if i == 0 else "",
+                file=site.source.file if site.source else None,
+                line=site.source.line if site.source else None,
+                text=_race_text(site, kind),
+                block=machine.launch_coordinates(cta),
+                thread=machine.thread_coordinates(tid),
+                object=machine.describe(site, fact.space, fact.address) if i == 0 else "",
+                count=fact.count if i == 0 else 1,
+            )
+            for i, (site, kind, cta, tid) in enumerate(fact.sides)
+        ]
+        machine.findings.add(replace(sides[0], other=sides[1]), fact.sides[0][0].index)
+
+
+def _race_text(site: Site, kind: str) -> str:
+    return f"{source_text(site)}   ({kind})".strip()
+
+
+def _fill(report: Report, findings: Findings, counting: Counting | None) -> None:
+    for finding in findings.items.values():
+        level = KINDS[finding.kind][0]
+        target = {"fault": report.faults, "fail": report.races, "lint": report.lints}[level]
+        target.append(finding)
+    if counting is not None:
+        report.counters, report.lines, report.opcodes = counting.result()

@@ -1,0 +1,302 @@
+"""The runtime of one batch of CTAs: what generated code calls as `rt`.
+
+Memory, special registers, addresses of variables, asynchronous copies, and the translation of a fault of some lanes into
+a `Finding` in the learner's coordinates.
+"""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ptxvm import atomics, mma
+from ptxvm.access import Site
+from ptxvm.arena import Allocation
+from ptxvm.asynchronous import CopyQueue
+from ptxvm.errors import Fault, LaneFault, Unsupported
+from ptxvm.group import WARP, Array, Group
+from ptxvm.memory import LOCAL_WINDOW, SHARED_WINDOW, Memory
+from ptxvm.races import RaceDetector
+from ptxvm.report import Finding, coordinates
+from ptxvm.types import DTYPES, Variable
+
+Dim3 = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the variables of a kernel lie: byte offsets in shared and local memory, addresses of global and constant ones."""
+
+    shared: Mapping[str, int]
+    local: Mapping[str, int]
+    globals: Mapping[str, int]
+    shared_variables: tuple[Variable, ...] = ()
+
+
+@dataclass
+class Findings:
+    """Findings of a launch, at most one a kind and line (with a count), so that a report stays readable."""
+
+    limit_a_kind: int = 5
+    items: dict[tuple[str, str | None, int | None, int], Finding] = field(default_factory=dict)
+
+    def add(self, finding: Finding, site: int) -> Finding:
+        key = (finding.kind, finding.file, finding.line, -1 if finding.file else site)
+        if key in self.items:
+            old = self.items[key]
+            finding = Finding(**{**old.__dict__, "count": old.count + finding.count})
+        self.items[key] = finding
+        return finding
+
+
+class Machine:
+    """One batch: `cta_ids` are the linear block numbers of the launch that run together."""
+
+    def __init__(
+        self,
+        memory: Memory,
+        layout: Layout,
+        parameters: Mapping[str, Array],
+        grid: Dim3,
+        block: Dim3,
+        cta_ids: Array,
+        findings: Findings,
+        *,
+        dynamic_shared_bytes: int = 0,
+        races: RaceDetector | None = None,
+        collect: bool = False,
+    ) -> None:
+        self.memory, self.layout, self.parameters = memory, layout, parameters
+        self.grid, self.block, self.cta_ids = grid, block, cta_ids
+        self.findings = findings
+        self.races, self.collect = races, collect
+        self.copies = CopyQueue(memory)
+        self.visits = 0
+        memory.report = self.note
+        threads = np.arange(block[0] * block[1] * block[2], dtype=np.int64)
+        self._tids = _unravel(threads, block)  # x, y, z of each thread, uint32
+        self._ctaids = _unravel(cta_ids, grid)
+        self._dynamic = dynamic_shared_bytes
+
+    # -- values --------------------------------------------------------------------------------------------------
+    def special(self, g: Group, name: str) -> Array:
+        """A special register as an unsigned array. Raises Unsupported for one that has no meaning here."""
+        base, _, axis = name.partition(".")
+        if base == "%tid" and axis:
+            return self._tids["xyz".index(axis)][g.tids]
+        if base in ("%ctaid", "%clusterid") and axis:
+            return self._ctaids["xyz".index(axis)][g.ctas]
+        if base == "%ntid" and axis:
+            return _scalar(self.block["xyz".index(axis)])
+        if base in ("%nctaid", "%nclusterid") and axis:
+            return _scalar(self.grid["xyz".index(axis)])
+        if base == "%laneid":
+            return (g.tids % WARP).astype(np.uint32)
+        if base == "%warpid":
+            return (g.tids // WARP).astype(np.uint32)
+        if base.startswith("%lanemask_"):
+            return _lanemask((g.tids % WARP).astype(np.uint64), base[-2:])
+        if base in ("%clock64", "%clock", "%globaltimer", "%globaltimer_lo", "%clock_hi", "%globaltimer_hi"):
+            return _scalar(self.visits, "u8")  # monotone, never a time
+        if base in _CONSTANT_SPECIALS:
+            return _scalar(_CONSTANT_SPECIALS[base])
+        if base in ("%cluster_ctaid", "%cluster_nctaid"):
+            return _scalar(int(base == "%cluster_nctaid"))
+        if base == "%nwarpid":
+            return _scalar(-(-(self.block[0] * self.block[1] * self.block[2]) // WARP))
+        if base == "%dynamic_smem_size":
+            return _scalar(self._dynamic)
+        if base in ("%total_smem_size", "%aggr_smem_size"):
+            return _scalar(self.memory.shared_bytes)
+        if base.startswith("%envreg"):
+            return _scalar(0)
+        raise Unsupported(name)
+
+    def param(self, name: str, offset: int, size: int, count: int) -> list[Array]:
+        """`count` values of `size` bytes from the parameter block, each (1, 1)."""
+        raw = self.parameters[name]
+        return [raw[offset + i * size : offset + (i + 1) * size].view(f"u{size}").reshape(1, 1) for i in range(count)]
+
+    def address_of(self, name: str, offset: int = 0) -> Array:
+        """Address of a variable in its own space (not generic), (1, 1) uint64."""
+        for table in (self.layout.shared, self.layout.local, self.layout.globals):
+            if name in table:
+                return np.array([[table[name] + offset]], np.uint64)
+        raise Unsupported(name, None, "the address of this symbol is not known")
+
+    def cvta(self, g: Group, space: str, address: Array, to: bool) -> Array:
+        """Generic address of an address in a space, or back with `to` (`cvta.to.space`)."""
+        window = {"shared": SHARED_WINDOW, "local": LOCAL_WINDOW}.get(space, 0)
+        return address if window == 0 else address - np.uint64(window) if to else address + np.uint64(window)
+
+    # -- memory --------------------------------------------------------------------------------------------------
+    def load(self, g: Group, site: Site, space: str, address: Array, mask: Array | None, size: int, count: int) -> list[Array]:
+        if space == "const":
+            lanes = address if mask is None else np.where(mask, address, self.memory.arena.capacity - 16)
+            return [self.memory.arena.views[size].take((lanes >> (size.bit_length() - 1)) + i) for i in range(count)]
+        try:
+            return self.memory.load(g, site, space, address, mask, size, count)
+        except LaneFault as fault:
+            return self.load(g, site, space, address, self._without(g, site, fault, mask), size, count)
+
+    def store(self, g: Group, site: Site, space: str, address: Array, mask: Array | None, values: list[Array]) -> None:
+        try:
+            self.memory.store(g, site, space, address, mask, values)
+        except LaneFault as fault:
+            self.store(g, site, space, address, self._without(g, site, fault, mask), values)
+
+    def atomic(
+        self,
+        g: Group,
+        site: Site,
+        space: str,
+        operation: str,
+        type_name: str,
+        address: Array,
+        b: Array,
+        c: Array | None,
+        mask: Array | None,
+        want: bool,
+    ) -> Array | None:
+        """An atomic or reduction of every active lane, in lane order; the old values where `want`."""
+        dtype = DTYPES[type_name]
+        result = np.zeros(g.shape, dtype) if want else None
+        try:
+            cells = self.memory.atomic_cells(g, site, space, address, mask, dtype.itemsize)
+        except LaneFault as fault:
+            left = self._without(g, site, fault, mask)
+            return self.atomic(g, site, space, operation, type_name, address, b, c, left, want)
+        for view, index, lanes in cells:
+            second = None if c is None else np.broadcast_to(c, g.shape)[lanes]
+            old = atomics.apply(view.view(dtype), index, operation, type_name, np.broadcast_to(b, g.shape)[lanes], second, want)
+            if result is not None and old is not None:
+                result[lanes] = old
+        return result
+
+    def ldmatrix(self, g: Group, site: Site, address: Array, count: int, transpose: bool) -> list[Array]:
+        """`ldmatrix` of `count` 8x8 matrices of 16-bit elements; lanes 8i to 8i+7 give the rows of matrix i."""
+        giving = (g.tids % WARP) < 8 * count
+        lanes = None if count == 4 else np.broadcast_to(giving, g.shape)
+        try:
+            self.memory.check(g, site, "shared", address, lanes, 16, "load")
+        except LaneFault as fault:
+            raise self.fault(site, g, fault) from None
+        rows = mma.ldmatrix_addresses(g, address, count)
+        return mma.ldmatrix(g, self.memory.shared, rows, transpose)
+
+    def warp_sync(self, g: Group, membermask: Array) -> None:
+        """Threads of a warp met: tell the race detector."""
+        if self.races is not None:
+            self.races.warp_sync(g, membermask)
+
+    def fence(self, g: Group) -> None:
+        """A memory fence: orders nothing here, but the race detector may say so."""
+        if self.races is not None:
+            self.races.fence(g)
+
+    def trap(self, g: Group, site: Site, mask: Array | None) -> None:
+        """`trap`: the kernel stops itself."""
+        if mask is None or mask.any():
+            lanes = np.ones((1, 1), bool) if mask is None else mask
+            raise self.fault(site, g, LaneFault("trap", "the kernel stopped itself", lanes))
+
+    # -- findings ------------------------------------------------------------------------------------------------
+    def _without(self, g: Group, site: Site, fault: LaneFault, mask: Array | None) -> Array:
+        """Stop at a fault, or in collecting mode note it and return the lanes that may go on."""
+        if not self.collect:
+            raise self.fault(site, g, fault) from None
+        self.note(site, g, fault)
+        return ~fault.lanes if mask is None else mask & ~fault.lanes
+
+    def fault(self, site: Site, g: Group, fault: LaneFault) -> Fault:
+        return Fault(self.note(site, g, fault))
+
+    def note(self, site: Site, g: Group, fault: LaneFault) -> Finding:
+        """Record a fault of some lanes of a group at an instruction."""
+        lanes = np.broadcast_to(fault.lanes, g.shape)
+        row, column = np.unravel_index(int(np.argmax(lanes)), g.shape)
+        cta = int(g.ctas[row, 0])
+        tid = int(g.tids[0, column] if g.product else g.tids[row, 0])
+        address = None if fault.address is None else int(np.broadcast_to(fault.address, g.shape)[row, column])
+        finding = Finding(
+            kind=fault.kind,
+            detail=fault.detail,
+            file=site.source.file if site.source else None,
+            line=site.source.line if site.source else None,
+            text=source_text(site),
+            block=self.block_coordinates(cta),
+            thread=self.thread_coordinates(tid),
+            object="" if address is None else self.describe(site, fault.space, address),
+            count=int(np.count_nonzero(lanes)),
+        )
+        return self.findings.add(finding, site.index)
+
+    def block_coordinates(self, cta: int) -> Dim3:
+        """Block index in the launch of a CTA of this batch."""
+        x, y, z = (int(axis[cta]) for axis in self._ctaids)
+        return x, y, z
+
+    def launch_coordinates(self, block: int) -> Dim3:
+        """Block index of a linear block number of the launch."""
+        x, y, z = (int(axis[0]) for axis in _unravel(np.array([block], np.int64), self.grid))
+        return x, y, z
+
+    def thread_coordinates(self, tid: int) -> Dim3:
+        x, y, z = (int(axis[tid]) for axis in self._tids)
+        return x, y, z
+
+    def describe(self, site: Site, space: str, address: int) -> str:
+        """The tensor element, or the shared variable and byte, at an address."""
+        if space == "global":
+            owners = [a for p in site.provenance if (a := self.memory.parameter_allocations.get(p)) is not None]
+            allocation: Allocation | None = owners[0] if len(owners) == 1 else self.memory.arena.nearest(address)
+            return allocation.describe(address) if allocation else f"address {address:#x}"
+        if space != "shared":
+            return f"byte {address} of local memory"
+        within = address % self.memory.shared_stride if self.memory.shared_stride else address
+        for variable in self.layout.shared_variables:
+            start = self.layout.shared[variable.name]
+            if start <= within < start + variable.bytes:
+                return f"{variable.name}, byte {within - start} (shared memory byte {within})"
+        return f"byte {address} of shared memory"
+
+    def who(self, cta: int, tid: int) -> str:
+        """`block 4, thread 31` for messages."""
+        return f"block {coordinates(self.block_coordinates(cta))}, thread {coordinates(self.thread_coordinates(tid))}"
+
+
+_CONSTANT_SPECIALS = {
+    "%smid": 0, "%nsmid": 1, "%gridid": 1, "%cluster_ctarank": 0, "%cluster_nctarank": 1, "%is_explicit_cluster": 0,
+    "%current_graph_exec": 0, "%reserved_smem_offset_begin": 0,
+}  # fmt: skip
+
+
+def source_text(site: Site) -> str:
+    """The learner's line, stripped; empty where the file cannot be read."""
+    return linecache.getline(site.source.file, site.source.line).strip() if site.source else ""
+
+
+def _unravel(linear: Array, shape: Dim3) -> tuple[Array, Array, Array]:
+    x, y = shape[0], shape[1]
+    parts = (linear % x, linear // x % y, linear // (x * y))
+    return parts[0].astype(np.uint32), parts[1].astype(np.uint32), parts[2].astype(np.uint32)
+
+
+def _scalar(value: int, kind: str = "u4") -> Array:
+    return np.array([[value]], kind)
+
+
+def _lanemask(lane: Array, relation: str) -> Array:
+    one = np.uint64(1)
+    equal = one << lane
+    masks = {
+        "eq": equal,
+        "lt": equal - one,
+        "le": (equal << one) - one,
+        "gt": ~((equal << one) - one),
+        "ge": ~(equal - one),
+    }
+    return (masks[relation] & np.uint64(0xFFFFFFFF)).astype(np.uint32)

@@ -1,0 +1,301 @@
+"""Loads and stores of a group: bounds, alignment, provenance, uninitialised reads, and who is told of each access.
+
+Addresses are int64 arrays that broadcast to the group's shape. Global addresses are offsets in the arena; a shared
+address is a byte in the CTA's own shared memory; a local one a byte in the thread's. A *generic* address carries its
+space: shared memory begins at 1 << 40, local at 1 << 41.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ptxvm.access import Access, Kind, Site, Space
+from ptxvm.arena import NULL_BYTES, Allocation, Arena
+from ptxvm.errors import LaneFault
+from ptxvm.group import Array, Group
+
+if TYPE_CHECKING:
+    from ptxvm.report import Finding
+
+SHARED_WINDOW = 1 << 40
+LOCAL_WINDOW = 1 << 41
+UNWRITTEN, WRITTEN, IN_FLIGHT = 0, 1, 2  # state of a byte of shared or local memory
+POISON = 0xCD
+
+Observer = Callable[[Access], None]
+
+
+class Memory:
+    """The memory of one batch of CTAs. Bytes of shared memory are (ctas, shared_stride), of local (ctas * threads, local)."""
+
+    def __init__(
+        self,
+        arena: Arena,
+        ctas: int,
+        threads: int,
+        shared_bytes: int,
+        local_bytes: int,
+        *,
+        check_bounds: bool = True,
+        check_alignment: bool = True,
+        check_provenance: bool = True,
+        check_shared_init: bool = True,
+        written_bytes: Array | None = None,
+    ) -> None:
+        self.arena = arena
+        self.ctas, self.threads = ctas, threads
+        self.shared_bytes = shared_bytes
+        self.shared_stride = -(-shared_bytes // 16) * 16
+        self.local_bytes = -(-local_bytes // 16) * 16
+        self.shared = np.full((ctas, self.shared_stride), POISON, np.uint8)
+        self.local = np.full((ctas * threads, self.local_bytes), POISON, np.uint8)
+        self.shared_state = np.zeros((ctas, self.shared_stride), np.uint8) if check_shared_init else None
+        self.local_state = np.zeros(self.local.shape, np.uint8) if check_shared_init else None
+        self.global_state = written_bytes  # (capacity,) bool, only where uninitialised global reads are asked for
+        self.check_bounds = check_bounds
+        self.check_alignment = check_alignment
+        self.check_provenance = check_provenance
+        self.parameter_allocations: dict[str, Allocation] = {}
+        self.observers: list[Observer] = []
+        self.report: Callable[[Site, Group, LaneFault], Finding] | None = None  # for findings that do not stop the run
+        self._views = {
+            "shared": {n: self.shared.reshape(-1).view(f"u{n}") for n in (1, 2, 4, 8)},
+            "local": {n: self.local.reshape(-1).view(f"u{n}") for n in (1, 2, 4, 8)},
+            "global": arena.views,
+        }
+
+    # -- the two entries -----------------------------------------------------------------------------------------
+    def load(self, g: Group, site: Site, space: str, address: Array, mask: Array | None, size: int, count: int) -> list[Array]:
+        """`count` unsigned arrays of `size` bytes each, from consecutive places; lanes out of `mask` hold 0."""
+        if mask is not None and mask.all():
+            mask = None
+        if mask is not None and not mask.any():
+            return [np.zeros((1, 1), f"u{size}")] * count
+        if space == "generic":
+            return self._generic_load(g, site, address, mask, size, count)
+        self.check(g, site, space, address, mask, size * count, "load")  # type: ignore[arg-type]
+        index = self._index(g, space, address) if size == 1 else self._index(g, space, address) >> _SHIFT[size]
+        view = self._views[space][size]
+        if mask is None:
+            return [view.take(index if i == 0 else index + i) for i in range(count)]
+        shape = np.broadcast_shapes(index.shape, mask.shape)
+        lanes = np.broadcast_to(mask, shape)
+        compressed = np.broadcast_to(index, shape)[lanes]
+        results = []
+        for i in range(count):
+            value = np.zeros(shape, view.dtype)
+            value[lanes] = view.take(compressed + i)
+            results.append(value)
+        return results
+
+    def store(self, g: Group, site: Site, space: str, address: Array, mask: Array | None, values: list[Array]) -> None:
+        """Store unsigned arrays of one size to consecutive places. Where lanes collide the last one wins."""
+        if mask is not None and mask.all():
+            mask = None
+        if mask is not None and not mask.any():
+            return
+        if space == "generic":
+            for real, lanes, offset in self._by_space(g, address, mask):
+                self.store(g, site, real, address - offset, lanes, values)
+            return
+        size = values[0].dtype.itemsize
+        self.check(g, site, space, address, mask, size * len(values), "store")  # type: ignore[arg-type]
+        index = self._index(g, space, address) >> _SHIFT[size]
+        view = self._views[space][size]
+        if mask is None:
+            target = index if index.shape == g.shape else np.broadcast_to(index, g.shape)
+            for i, value in enumerate(values):
+                view[target + i if i else target] = value
+        else:
+            lanes = np.broadcast_to(mask, g.shape)
+            target = np.broadcast_to(index, g.shape)[lanes]
+            for i, value in enumerate(values):
+                view[target + i] = np.broadcast_to(value, g.shape)[lanes]
+
+    def atomic_cells(
+        self, g: Group, site: Site, space: str, address: Array, mask: Array | None, size: int
+    ) -> list[tuple[Array, Array, Array]]:
+        """For each space touched: the view of `size`-byte cells, the cell of each active lane in lane order, the lanes."""
+        parts = []
+        spaces = self._by_space(g, address, mask) if space == "generic" else [(space, mask, 0)]
+        for real, lanes, offset in spaces:
+            if lanes is not None and not lanes.any():
+                continue
+            self.check(g, site, real, address - offset, lanes, size, "atomic")  # type: ignore[arg-type]
+            index = np.broadcast_to(self._index(g, real, address - offset) >> _SHIFT[size], g.shape)
+            active = np.broadcast_to(np.True_ if lanes is None else lanes, g.shape)
+            parts.append((self._views[real][size], index[active], active))
+        return parts
+
+    # -- addresses -----------------------------------------------------------------------------------------------
+    def _index(self, g: Group, space: str, address: Array) -> Array:
+        """Byte index into the flat view of a space."""
+        if space == "global":
+            return address
+        if space == "shared":
+            return address if self.ctas == 1 else address + g.ctas * self.shared_stride
+        return address + (g.ctas * self.threads + g.tids) * self.local_bytes
+
+    def _by_space(self, g: Group, address: Array, mask: Array | None) -> list[tuple[str, Array | None, int]]:
+        """Generic addresses, sorted into (space, lanes, offset to subtract)."""
+        low, high = int(address.min()), int(address.max())
+        if high < SHARED_WINDOW:
+            return [("global", mask, 0)]
+        if low >= LOCAL_WINDOW:
+            return [("local", mask, LOCAL_WINDOW)]
+        if low >= SHARED_WINDOW and high < LOCAL_WINDOW:
+            return [("shared", mask, SHARED_WINDOW)]
+        base = np.True_ if mask is None else mask
+        out: list[tuple[str, Array | None, int]] = []
+        for space, lanes, offset in (
+            ("global", address < SHARED_WINDOW, 0),
+            ("shared", (address >= SHARED_WINDOW) & (address < LOCAL_WINDOW), SHARED_WINDOW),
+            ("local", address >= LOCAL_WINDOW, LOCAL_WINDOW),
+        ):
+            if (lanes & base).any():
+                out.append((space, lanes & base, offset))
+        return out
+
+    def _generic_load(self, g: Group, site: Site, address: Array, mask: Array | None, size: int, count: int) -> list[Array]:
+        parts = self._by_space(g, address, mask)
+        if len(parts) == 1:
+            space, lanes, offset = parts[0]
+            return self.load(g, site, space, address - offset, lanes, size, count)
+        total = [np.zeros((1, 1), f"u{size}")] * count
+        for space, lanes, offset in parts:  # lanes of the parts are disjoint and the others hold 0
+            total = [a | b for a, b in zip(total, self.load(g, site, space, address - offset, lanes, size, count), strict=True)]
+        return total
+
+    # -- checks --------------------------------------------------------------------------------------------------
+    def check(self, g: Group, site: Site, space: Space, address: Array, mask: Array | None, width: int, kind: Kind) -> None:
+        """Raise LaneFault for lanes that may not touch their address; note writes; tell the observers."""
+        active = address if mask is None else _active(address, mask)
+        if self.check_alignment and width > 1 and int(np.bitwise_or.reduce(active, axis=None)) & (width - 1):
+            bad = (address & (width - 1)) != 0
+            raise LaneFault("misaligned", f"{kind} of {width} bytes at an address that is no multiple of {width}", _and(bad, mask), address, space)
+        low, high = int(active.min()), int(active.max()) + width
+        if space == "global":
+            self._check_global(site, address, mask, low, high, width, kind)
+        else:
+            limit = self.shared_bytes if space == "shared" else self.local_bytes
+            if low < 0 or high > limit:
+                bad = (address < 0) | (address + width > limit)
+                detail = f"{kind} of {width} bytes; {space} memory of a {'block' if space == 'shared' else 'thread'} has {limit:,} bytes"
+                if space == "shared" and limit == 0:
+                    detail += " (was dynamic shared memory passed at the launch?)"
+                raise LaneFault("out of bounds", detail, _and(bad, mask), address, space)
+        self._track(g, site, space, address, mask, width, kind)
+        if self.observers:
+            access = Access(site, g, space, kind, width, address, mask)
+            for observer in self.observers:
+                observer(access)
+
+    def _check_global(
+        self, site: Site, address: Array, mask: Array | None, low: int, high: int, width: int, kind: Kind
+    ) -> None:
+        allowed: list[Allocation] = []
+        if self.check_provenance and site.provenance:
+            allowed = [a for p in site.provenance if (a := self.parameter_allocations.get(p)) is not None]
+        if not allowed:
+            owner = self.arena.find(low)
+            allowed = [owner] if owner is not None else []
+        for allocation in allowed:
+            if low >= allocation.start and high <= allocation.end:
+                if kind != "load":
+                    allocation.written = True
+                return
+        if not self.check_bounds:
+            if low < 0 or high > self.arena.capacity:
+                raise LaneFault("out of bounds", f"{kind} of {width} bytes outside all memory", _and(address == address, mask), address, "global")
+            return
+        if self.check_provenance and site.provenance and allowed:
+            good = np.zeros(address.shape, bool)
+            for a in allowed:
+                good |= (address >= a.start) & (address + width <= a.end)
+        else:
+            good = self._inside_any(address, width)
+        bad = _and(~good, mask)
+        if not bad.any():
+            if kind != "load":
+                self._mark_written(address if mask is None else _active(address, mask))
+            return
+        null = _and((address >= 0) & (address < NULL_BYTES), bad)
+        if null.any():
+            raise LaneFault("null pointer", f"{kind} of {width} bytes through a null pointer", null, address, "global")
+        raise LaneFault("out of bounds", f"{kind} of {width} bytes", bad, address, "global")
+
+    def _inside_any(self, address: Array, width: int) -> Array:
+        good = np.zeros(address.shape, bool)
+        for start in np.unique(address >> 9 << 9):  # 512-byte lines: an allocation never begins inside one
+            allocation = self.arena.find(int(start)) or self.arena.below(int(start) + 511)
+            if allocation is not None:
+                good |= (address >= allocation.start) & (address + width <= allocation.end)
+        return good
+
+    def _mark_written(self, active: Array) -> None:
+        for start in np.unique(active >> 9 << 9):
+            allocation = self.arena.below(int(start) + 511)
+            if allocation is not None:
+                allocation.written = True
+
+    def state_of(self, space: Space) -> Array | None:
+        """Flat array of byte states of a space, or None where reads of unwritten memory are not looked for."""
+        if space == "global":
+            return self.global_state
+        state = self.shared_state if space == "shared" else self.local_state
+        return None if state is None else state.reshape(-1)
+
+    def _track(self, g: Group, site: Site, space: Space, address: Array, mask: Array | None, width: int, kind: Kind) -> None:
+        state = self.state_of(space)
+        if state is None or kind == "async":  # the copy queue keeps the states of what it brings
+            return
+        index = self._index(g, space, address)
+        active = index if mask is None else _active(index, mask)
+        unit = min(width, 8)  # states of a whole access move as one integer of up to 8 bytes
+        cells = state.view(f"u{unit}")
+        first = active >> _SHIFT[unit]
+        written = int.from_bytes(bytes([WRITTEN]) * unit, "little")
+        if kind != "store":
+            good = cells.take(first) == written
+            for i in range(1, width // unit):
+                good &= cells.take(first + i) == written
+            if not good.all():
+                self._unwritten(g, site, space, ~good, index, mask, width, state)
+        if kind != "load":
+            if mask is None and index.shape != g.shape:
+                first = np.broadcast_to(first, g.shape)
+            for i in range(width // unit):
+                cells[first + i] = written
+
+    def _unwritten(
+        self, g: Group, site: Site, space: Space, bad: Array, index: Array, mask: Array | None, width: int, state: Array
+    ) -> None:
+        """Report lanes that read what nobody wrote. `bad` is over the active lanes."""
+        lanes = np.zeros(np.broadcast_shapes(index.shape, bad.shape if mask is None else mask.shape), bool)
+        if mask is None:
+            lanes |= bad
+        else:
+            lanes[np.broadcast_to(mask, lanes.shape)] = bad
+        lanes = np.broadcast_to(lanes, g.shape)
+        flat = np.broadcast_to(index, g.shape)
+        place = int(flat[lanes][0])
+        flying = bool((state[place : place + width] == IN_FLIGHT).any())
+        kind = "missing wait" if flying else "uninitialised read"
+        what = "that an asynchronous copy is still writing" if flying else "that nobody has written"
+        if self.report is not None:
+            self.report(site, g, LaneFault(kind, f"load of {width} bytes of {space} memory {what}", lanes, flat, space))
+
+
+_SHIFT = {1: 0, 2: 1, 4: 2, 8: 3, 16: 4}
+
+
+def _active(address: Array, mask: Array) -> Array:
+    shape = np.broadcast_shapes(address.shape, mask.shape)
+    return np.broadcast_to(address, shape)[np.broadcast_to(mask, shape)]
+
+
+def _and(lanes: Array, mask: Array | None) -> Array:
+    return lanes if mask is None else lanes & mask

@@ -1,0 +1,18 @@
+"""Everything arithmetic that generated code calls, under one name (`nm`): pure functions on arrays.
+
+rounding    float32 and float64: modes, `.ftz`, `.sat`, min, max, fma, and `select`
+exact       float64 fma and directed modes
+halves      float16, bfloat16, tf32, fp8, packed pairs
+integers    division, carries, bit fields, byte permutes
+"""
+
+import numpy as np
+
+from ptxvm.exact import *  # noqa: F403
+from ptxvm.halves import *  # noqa: F403
+from ptxvm.integers import *  # noqa: F403
+from ptxvm.rounding import *  # noqa: F403
+
+# A float64 register of a full batch has 128 KiB, the size from which glibc returns every freed block to the system,
+# which makes arithmetic three times slower (measured). Freeing one larger block, never touched, raises that limit.
+np.empty(16 << 20, np.uint8)

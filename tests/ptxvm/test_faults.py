@@ -1,0 +1,277 @@
+"""Every kind of bug that a launch looks for is found where it is, and a kernel without it gives no finding."""
+
+import numpy as np
+import pytest
+
+import ptxvm
+
+HEADER = ".version 8.7\n.target sm_86\n.address_size 64\n"
+
+
+def kernel(body: str, params: str = ".param .u64 x, .param .u64 y, .param .u32 n", shared: str = "") -> ptxvm.Kernel:
+    """A kernel `k(x, y, n)` with %tid in %t, global index in %i, x + 4i in %xi, y + 4i in %yi."""
+    text = f"""{HEADER}
+.visible .entry k({params})
+{{
+    .reg .pred %p<8>;
+    .reg .b32 %t, %i, %n, %b, %d, %r<16>;
+    .reg .f32 %f<8>;
+    .reg .b64 %x, %y, %xi, %yi, %rd<8>;
+    {shared}
+    ld.param.u64 %x, [x];
+    ld.param.u64 %y, [y];
+    ld.param.u32 %n, [n];
+    cvta.to.global.u64 %x, %x;
+    cvta.to.global.u64 %y, %y;
+    mov.u32 %t, %tid.x;
+    mov.u32 %b, %ctaid.x;
+    mov.u32 %d, %ntid.x;
+    mad.lo.s32 %i, %b, %d, %t;
+    mul.wide.s32 %rd0, %i, 4;
+    add.s64 %xi, %x, %rd0;
+    add.s64 %yi, %y, %rd0;
+    {body}
+    ret;
+}}
+"""
+    return ptxvm.Module.from_ptx(text).kernel()
+
+
+COPY = "ld.global.f32 %f1, [%xi]; st.global.f32 [%yi], %f1;"
+GUARDED = "setp.ge.s32 %p1, %i, %n; @%p1 bra DONE;\n" + COPY + "\nDONE:"
+S = ".shared .align 4 .b8 s[1024];"
+TO_S = "shl.b32 %r1, %t, 2; mov.u32 %r2, s; add.s32 %r3, %r2, %r1; cvt.rn.f32.s32 %f1, %t; st.shared.f32 [%r3], %f1;"
+FROM_MIRROR = "sub.s32 %r4, 255, %t; shl.b32 %r4, %r4, 2; add.s32 %r5, %r2, %r4; ld.shared.f32 %f2, [%r5]; st.global.f32 [%yi], %f2;"
+
+
+def run(k, *, n=1024, grid=4, block=256, checks=None, schedule=None, elements=None, dynamic=0):
+    device = ptxvm.Device("sm_86", memory_bytes=1 << 22)
+    x = device.array((elements or n,), "float32", name="x")
+    y = device.array((elements or n,), "float32", name="y")
+    x[:] = np.arange(x.size)
+    checks = checks or ptxvm.Checks(races="all")
+    report = device.launch(
+        k, (grid,), (block,), (x, y, np.int32(n)), dynamic_shared_bytes=dynamic, checks=checks, schedule=schedule
+    )
+    return report, np.array(x), np.array(y)
+
+
+def test_a_guarded_copy_is_right_and_clean():
+    report, x, y = run(kernel(GUARDED), n=1000)
+    assert (x == y).all()
+    assert report.ok
+    assert not report.findings
+    assert report.counters.global_load_requests == 32
+    assert report.counters.global_load_bytes == 4000
+
+
+def test_a_missing_guard_is_out_of_bounds_at_the_first_element_past_the_end():
+    with pytest.raises(ptxvm.Fault) as caught:
+        run(kernel(COPY), n=1000)
+    finding = caught.value.finding
+    assert finding.kind == "out of bounds"
+    assert finding.block == (3, 0, 0)
+    assert finding.thread == (232, 0, 0)
+    assert finding.count == 24
+    assert finding.object == "x[1000]: first element past the end, x is (1000,)"
+
+
+def test_reading_from_one_tensor_into_its_neighbour_is_out_of_bounds():
+    """The address lies inside `y`, but it was computed from `x`."""
+    body = "add.s64 %xi, %xi, 8192; ld.global.f32 %f1, [%xi];"
+    device = ptxvm.Device("sm_86", memory_bytes=1 << 22)
+    x = device.array((1024,), "float32", name="x")
+    y = device.array((1024,), "float32", name="y")
+    gap = y.pointer.address - x.pointer.address
+    k = kernel(body.replace("8192", str(gap)))
+    with pytest.raises(ptxvm.Fault, match="out of bounds"):
+        device.launch(k, (1,), (32,), (x, y, 1024))
+    device.launch(k, (1,), (32,), (x, y, 1024), checks=ptxvm.Checks(provenance=False))
+
+
+def test_collecting_goes_on_without_the_faulty_lanes():
+    checks = ptxvm.Checks(on_fault="collect")
+    report, x, y = run(kernel(COPY), n=1000, checks=checks)
+    assert (x == y).all()
+    assert {f.kind for f in report.faults} == {"out of bounds"}
+
+
+def test_null_pointer():
+    device = ptxvm.Device("sm_86", memory_bytes=1 << 22)
+    y = device.array((1024,), "float32", name="y")
+    with pytest.raises(ptxvm.Fault) as caught:
+        device.launch(kernel(COPY), (1,), (32,), (0, y, 32))
+    assert caught.value.finding.kind == "null pointer"
+
+
+def test_a_misaligned_vector_load():
+    body = "ld.global.v4.f32 {%f1, %f2, %f3, %f4}, [%xi];"
+    with pytest.raises(ptxvm.Fault) as caught:
+        run(kernel(body))
+    assert caught.value.finding.kind == "misaligned"
+    assert caught.value.finding.thread == (1, 0, 0)
+
+
+def test_more_shared_memory_than_the_block_has():
+    k = kernel(TO_S, shared=S.replace("[1024]", "[512]"))
+    with pytest.raises(ptxvm.Fault, match="shared memory of a block has 512 bytes"):
+        run(k)
+
+
+def test_dynamic_shared_memory_that_was_not_passed():
+    k = kernel(TO_S, shared=".extern .shared .align 16 .b8 s[];")
+    with pytest.raises(ptxvm.Fault, match="was dynamic shared memory passed"):
+        run(k)
+    report, _, _ = run(k, dynamic=1024)
+    assert report.ok
+
+
+def test_mirror_through_shared_memory_with_its_barrier():
+    report, _, y = run(kernel(TO_S + "bar.sync 0;" + FROM_MIRROR, shared=S))
+    assert (y.reshape(4, 256) == np.arange(255, -1, -1)).all()
+    assert report.ok
+    assert report.counters.barriers == 32
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_results_and_counters_do_not_depend_on_the_schedule(seed):
+    k = kernel(TO_S + "bar.sync 0;" + FROM_MIRROR, shared=S)
+    normal, _, y = run(k)
+    for schedule in (ptxvm.Schedule.fuzz(seed), ptxvm.Schedule.normal(batch_threads=256)):
+        other, _, z = run(k, schedule=schedule)
+        assert (y == z).all()
+        assert other.counters == normal.counters
+        assert other.ok
+
+
+def test_mirror_without_its_barrier_is_a_race_and_wrong_under_fuzz():
+    k = kernel(TO_S + FROM_MIRROR, shared=S)
+    report, _, y = run(k)
+    assert {f.kind for f in report.races} == {"race"}
+    assert (y.reshape(4, 256) == np.arange(255, -1, -1)).all(), "the normal schedule hides it"
+    fuzzed, _, z = run(k, schedule=ptxvm.Schedule.fuzz(1))
+    assert not fuzzed.ok
+    assert (z != y).any()
+
+
+def test_two_threads_that_write_one_shared_word_race():
+    body = "mov.u32 %r2, s; and.b32 %r1, %t, 127; shl.b32 %r1, %r1, 2; add.s32 %r3, %r2, %r1; st.shared.u32 [%r3], %t;"
+    report, _, _ = run(kernel(body, shared=S))
+    assert {f.kind for f in report.races} == {"race"}
+
+
+def test_two_blocks_that_write_one_global_word_race():
+    report, _, _ = run(kernel("mul.wide.s32 %rd1, %t, 4; add.s64 %rd2, %y, %rd1; st.global.u32 [%rd2], %b;"))
+    assert {f.kind for f in report.races} == {"race"}
+    alone, _, _ = run(kernel("mul.wide.s32 %rd1, %t, 4; add.s64 %rd2, %y, %rd1; st.global.u32 [%rd2], %b;"), grid=1)
+    assert alone.ok
+
+
+def test_atomics_do_not_race():
+    report, _, y = run(kernel("mov.u32 %r1, 1; cvt.rn.f32.u32 %f1, %r1; red.global.add.f32 [%y], %f1;"))
+    assert report.ok
+    assert y[0] == 1024
+
+
+def test_shared_memory_read_before_anybody_wrote_it():
+    body = "mov.u32 %r2, s; shl.b32 %r1, %t, 2; add.s32 %r3, %r2, %r1; ld.shared.f32 %f2, [%r3]; st.global.f32 [%yi], %f2;"
+    report, _, _ = run(kernel(body, shared=S))
+    assert [f.kind for f in report.races] == ["uninitialised read"]
+
+
+ASYNC = (
+    "mov.u32 %r2, s; shl.b32 %r1, %t, 2; add.s32 %r3, %r2, %r1; cp.async.ca.shared.global [%r3], [%xi], 4; "
+    "cp.async.commit_group; {wait} bar.sync 0; ld.shared.f32 %f2, [%r3]; st.global.f32 [%yi], %f2;"
+)
+
+
+def test_an_asynchronous_copy_lands_at_its_wait():
+    report, x, y = run(kernel(ASYNC.format(wait="cp.async.wait_group 0;"), shared=S))
+    assert report.ok
+    assert (x == y).all()
+
+
+def test_an_asynchronous_copy_that_nobody_waits_for():
+    report, x, y = run(kernel(ASYNC.format(wait=""), shared=S))
+    assert [f.kind for f in report.races] == ["missing wait"]
+    assert (x != y).any()
+
+
+def test_a_barrier_that_returned_threads_never_reach():
+    report, _, _ = run(kernel("setp.ge.s32 %p1, %i, %n; @%p1 ret; bar.sync 0;"), n=1000, elements=1024)
+    assert [f.kind for f in report.races] == ["barrier after early return"]
+
+
+def test_warps_at_two_barriers():
+    body = "setp.lt.s32 %p1, %t, 64; @%p1 bra A; bar.sync 0; bra B; A: bar.sync 0; B:"
+    with pytest.raises(ptxvm.Fault) as caught:
+        run(kernel(body))
+    assert caught.value.finding.kind == "two barriers"
+
+
+def test_a_deadlock_says_who_waits_where():
+    body = "setp.lt.s32 %p1, %t, 64; @%p1 bar.sync 1, 128;"
+    with pytest.raises(ptxvm.Fault, match=r"64 at barrier 1 .* wants 128") as caught:
+        run(kernel(body))
+    assert caught.value.finding.kind == "deadlock"
+
+
+def test_an_endless_loop_is_stopped():
+    with pytest.raises(ptxvm.Fault, match="without an end") as caught:
+        run(kernel("LOOP: bra LOOP;"), schedule=ptxvm.Schedule(max_visits=1000))
+    assert caught.value.finding.kind == "endless loop"
+
+
+def test_a_spin_lock_ends():
+    """Every block takes a lock in `y[0]`, adds one to `x[0]` without an atomic, and gives the lock back."""
+    body = """
+    setp.ne.s32 %p1, %t, 0; @%p1 bra OUT;
+    SPIN: atom.global.cas.b32 %r1, [%y], 0, 1; setp.ne.s32 %p2, %r1, 0; @%p2 bra SPIN;
+    ld.volatile.global.f32 %f1, [%x]; add.f32 %f1, %f1, 0f3F800000; st.volatile.global.f32 [%x], %f1;
+    membar.gl;
+    atom.global.exch.b32 %r2, [%y], 0;
+    OUT:"""
+    _, x, y = run(kernel(body), grid=40, block=32, checks=ptxvm.Checks(races="off"))
+    assert x[0] == 40
+    assert y[0] == 0
+
+
+def test_trap():
+    with pytest.raises(ptxvm.Fault) as caught:
+        run(kernel("setp.eq.s32 %p1, %i, 700; @%p1 trap;"))
+    assert caught.value.finding.kind == "trap"
+    assert (caught.value.finding.block, caught.value.finding.thread) == ((2, 0, 0), (188, 0, 0))
+
+
+def test_a_shuffle_that_reads_an_exited_lane():
+    body = "setp.ge.s32 %p1, %t, 16; @%p1 ret; shfl.sync.idx.b32 %r1, %t, 20, 31, 65535;"
+    with pytest.raises(ptxvm.Fault) as caught:
+        run(kernel(body))
+    assert caught.value.finding.kind == "inactive lane"
+
+
+def test_a_membermask_that_names_exited_lanes():
+    body = "setp.ge.s32 %p1, %t, 16; @%p1 ret; shfl.sync.idx.b32 %r1, %t, 2, 31, -1;"
+    with pytest.raises(ptxvm.Fault) as caught:
+        run(kernel(body))
+    assert caught.value.finding.kind == "mask mismatch"
+
+
+@pytest.mark.parametrize(
+    ("grid", "block", "args", "message"),
+    [
+        ((0,), (32,), 3, "empty"),
+        ((1,), (2048,), 3, "at most 1024 threads"),
+        ((1,), (32,), 2, "takes 3 arguments, 2 were given"),
+    ],
+)
+def test_launches_that_a_card_refuses(grid, block, args, message):
+    device = ptxvm.Device("sm_86", memory_bytes=1 << 22)
+    x = device.array((32,), name="x")
+    with pytest.raises(ptxvm.LaunchError, match=message):
+        device.launch(kernel(COPY), grid, block, (x, x, 32)[:args])
+
+
+def test_an_unknown_form_is_refused_by_name_and_line():
+    with pytest.raises(ptxvm.Unsupported, match=r"`add\.sideways\.f32` \(PTX line \d+\)"):
+        run(kernel("add.sideways.f32 %f1, %f2, %f3;"))

@@ -1,0 +1,140 @@
+"""The list of exercises: `exercises/catalog.toml`, read and proved to fit the files."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from warpbench.course.cut import Cut, CutError, cut
+from warpbench.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A row of the catalogue. Its order in the file is the order of the course.
+
+    checks      figures that the answer must reach beside being right: "M1<=4", "X4 .f64"
+    variants    keyword arguments that the function is called with, one check each (`{"BLOCKS": 1}`)
+    fails_with  the first finding of the shipped text
+    """
+
+    id: str
+    part: str
+    title: str
+    objective: str
+    dsl: str
+    operation: str
+    files: tuple[str, ...]
+    fails_with: str
+    proved: str
+    hints: tuple[str, ...]
+    arch: tuple[str, ...] = ("sm_86",)
+    checks: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    variants: tuple[dict[str, int], ...] = ({},)
+    hints_for: dict[str, str] = field(default_factory=dict)
+    gold: dict[str, float] = field(default_factory=dict)
+    budget_s: float = 5.0
+    milestone: bool = False
+    predict: str = ""
+    root: Path = Path()
+
+    def path(self, file: str = "") -> Path:
+        """The file that the learner edits."""
+        return self.root / self.part / (file or self.files[0])
+
+    def solution_path(self, file: str = "") -> Path:
+        return self.root / "solutions" / self.part / (file or self.files[0])
+
+    def cut(self, file: str = "") -> Cut:
+        """The shipped text and the clean solution. Raises CutError."""
+        source = self.solution_path(file)
+        return cut(source.read_text(), source.name)
+
+
+def default_root() -> Path:
+    """`exercises/` of this checkout."""
+    return Path(__file__).resolve().parents[2] / "exercises"
+
+
+def load(root: Path | None = None) -> list[Exercise]:
+    """All exercises in course order. Raises UsageError for a catalogue that cannot be read."""
+    root = root or default_root()
+    path = root / "catalog.toml"
+    try:
+        rows = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise UsageError(f"{path} is missing. The course cannot start; run from a checkout of the repository.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} cannot be read: {error}") from None
+    if rows.get("format") != 1:
+        raise UsageError(f"{path} has format {rows.get('format')!r}; this version reads 1.")
+    return [_row(row, root, path) for row in rows.get("exercise", [])]
+
+
+def _row(row: dict[str, Any], root: Path, path: Path) -> Exercise:
+    known = {f.name for f in fields(Exercise)} - {"root"}
+    unknown = sorted(set(row) - known)
+    if unknown:
+        raise UsageError(f"{path}: exercise {row.get('id', '?')} has unknown keys: {', '.join(unknown)}")
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+    try:
+        return Exercise(**values, root=root)
+    except TypeError as error:
+        raise UsageError(f"{path}: exercise {row.get('id', '?')}: {error}") from None
+
+
+def find(exercises: list[Exercise], name: str) -> Exercise:
+    """An exercise by its id. Raises UsageError with the nearest ids."""
+    for exercise in exercises:
+        if exercise.id == name:
+            return exercise
+    near = difflib.get_close_matches(name, [e.id for e in exercises], n=3, cutoff=0.4)
+    known = ", ".join(near or [e.id for e in exercises])
+    raise UsageError(f"there is no exercise `{name}`. Nearest: {known}. All of them: warpbench learn list")
+
+
+def check(root: Path | None = None) -> list[str]:
+    """What is wrong with the catalogue and its files; empty when all is well. Runs nothing."""
+    exercises = load(root)
+    problems: list[str] = []
+    seen: dict[str, str] = {}
+    for e in exercises:
+        if len(e.id) > 32 or seen.get(e.id):
+            problems.append(f"{e.id}: the id is taken or longer than 32 characters")
+        seen[e.id] = e.id
+        if len(e.hints) != 3 or not all(h.strip() for h in e.hints):
+            problems.append(f"{e.id}: three hints are wanted, none of them empty")
+        for hint in e.hints:
+            if seen.setdefault(hint, e.id) != e.id:
+                problems.append(f"{e.id}: shares a hint with {seen[hint]}")
+        for file in e.files:
+            problems += _check_file(e, file)
+    if not exercises:
+        problems.append("the catalogue lists no exercise")
+    listed = {e.path(f) for e in exercises for f in e.files}
+    for part in sorted({e.part for e in exercises}):
+        base = exercises[0].root
+        for folder in (base / part, base / "solutions" / part):
+            for path in sorted(folder.glob("*")):
+                if path.suffix in (".py", ".cu") and base / part / path.name not in listed:
+                    problems.append(f"{path.relative_to(base)} is not in the catalogue")
+    return problems
+
+
+def _check_file(e: Exercise, file: str) -> list[str]:
+    if not e.solution_path(file).is_file():
+        return [f"{e.id}: {e.solution_path(file).relative_to(e.root)} is missing"]
+    try:
+        wanted = e.cut(file).exercise
+    except CutError as error:
+        return [f"{e.id}: {error}"]
+    if not e.path(file).is_file():
+        return [f"{e.id}: {e.path(file).relative_to(e.root)} is missing (run: warpbench learn dev cut {e.id})"]
+    if e.path(file).read_text() != wanted:
+        shown = e.path(file).relative_to(e.root)
+        return [f"{e.id}: {shown} is not what its solution gives (run: warpbench learn dev cut {e.id})"]
+    return []

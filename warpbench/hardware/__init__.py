@@ -1,0 +1,59 @@
+"""Which card, what it can do, and its roofs.
+
+    gpu("rtx3090")                 one card of the catalogue; gpus() is all of them
+    missing(gpu, ("fp8", "tma"))   what a card lacks of a rung's needs; refusal(...) says it in a sentence
+    detect()                       the cards plugged in, or why none can be used
+    floor_seconds(gpu, ...)        the least time that any kernel needs on a card
+    occupancy(gpu.cc, ...)         blocks and warps on one SM
+
+Standard library only; the driver's own packages are imported when `detect` is called.
+"""
+
+from warpbench.hardware.cards import Gpu, Limits, gpu, gpus, limits
+from warpbench.hardware.consistency import check
+from warpbench.hardware.detect import DetectedGpu, Detection, detect
+from warpbench.hardware.features import (
+    Feature,
+    Group,
+    Missing,
+    features,
+    groups,
+    has,
+    having,
+    lookup,
+    missing,
+    refusal,
+)
+from warpbench.hardware.occupancy import Occupancy, occupancy
+from warpbench.hardware.peaks import Floor, floor, floor_seconds, peak_tflops
+from warpbench.hardware.tables import CatalogueError, UnknownName
+
+__all__ = [
+    "CatalogueError",
+    "DetectedGpu",
+    "Detection",
+    "Feature",
+    "Floor",
+    "Gpu",
+    "Group",
+    "Limits",
+    "Missing",
+    "Occupancy",
+    "UnknownName",
+    "check",
+    "detect",
+    "features",
+    "floor",
+    "floor_seconds",
+    "gpu",
+    "gpus",
+    "groups",
+    "has",
+    "having",
+    "limits",
+    "lookup",
+    "missing",
+    "occupancy",
+    "peak_tflops",
+    "refusal",
+]
