@@ -103,7 +103,7 @@ class Body:
         self.variables: list[Variable] = []
         self.instructions: list[Instruction] = []
         self.labels: dict[str, int] = {}
-        self.tables: dict[str, tuple[str, ...]] = {}  # `.branchtargets`
+        self.tables: dict[str, tuple[str, ...]] = {}  # `.branchtargets`; empty for prototypes
         self.branches: list[int] = []  # instructions that name labels
         self.unresolved: dict[str, int] = {}
         self.lines = LineTable(text.files, text.comments)
@@ -148,7 +148,9 @@ class Body:
                     if not self.scopes:
                         return start
                 elif kind == "targets":
-                    self.tables[self._scoped(label)] = tuple(t.strip() for t in m["targets"][14:].split(","))
+                    self._table(label, tuple(t.strip() for t in m["targets"][14:].split(",")))
+                elif kind == "prototype":
+                    self._table(label, ())
                 elif kind == "variable":
                     self._variable(m["variable"])
                 elif kind == "bad":
@@ -272,11 +274,17 @@ class Body:
 
     def _label(self, name: str) -> None:
         unique = self._scoped(name)
-        if unique in self.labels:
+        if unique in self.labels or unique in self.tables:
             raise Malformed(f"label {name} stands twice")
         self.labels[unique] = len(self.instructions)
         if self.scopes[-1].number:
             self.scopes[-1].labels.add(name)
+
+    def _table(self, name: str, labels: tuple[str, ...]) -> None:
+        """The label before `.branchtargets` or `.callprototype` names it, and no place in the code."""
+        if self.labels.pop(self._scoped(name), None) is None:
+            raise Malformed("a list of targets, or a prototype, needs a label")
+        self.tables[self._scoped(name)] = labels
 
     def _close(self) -> None:
         """Leave a scope: what was said of its labels now gets their unique names."""
@@ -301,7 +309,7 @@ class Body:
         """Everything that was read; `end` is the place of the closing brace."""
         for i in self.branches:
             self._check_branch(i)
-        bare = {label.partition(".")[0] for label in self.labels}
+        bare = {label.partition(".")[0] for label in (*self.labels, *self.tables)}
         for name, line in self.unresolved.items():
             if name not in bare:
                 self.text.unresolved.setdefault(name, line)

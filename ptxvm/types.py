@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -145,7 +146,7 @@ class Variable:
     space: str  # "global", "const", "shared", "local", "param"
     bytes: int
     align: int
-    initial: bytes | None = None
+    initial: builtins.bytes | None = None  # `bytes` is the field above here
     extern: bool = False  # `.extern .shared`: dynamic shared memory
     relocations: tuple[tuple[int, str, int], ...] = ()
 

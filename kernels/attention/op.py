@@ -45,7 +45,8 @@ def _reference(q, k, v, causal):
 
     s = q.double() @ k.double().transpose(1, 2) / math.sqrt(q.shape[2])
     if causal:
-        s = s.masked_fill(torch.ones(s.shape[1:], dtype=torch.bool).triu(1), -float("inf"))
+        hidden = torch.ones(s.shape[1:], dtype=torch.bool, device=s.device).triu(1)
+        s = s.masked_fill(hidden, -float("inf"))
     return {"out": torch.softmax(s, dim=2) @ v.double()}
 
 

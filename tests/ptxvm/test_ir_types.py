@@ -55,9 +55,11 @@ def graph(body: str) -> ir.Graph:
         ("dp4a.u32.s32 %r1, %r2, %r3, %r4;", {"%r1": "s32", "%r2": "u32", "%r3": "s32", "%r4": "s32"}),
         ("fma.rn.f32.f16 %r1, %h1, %h2, %r2;", {"%r1": "f32", "%h1": "f16", "%r2": "f32"}),
         ("sub.rn.f32.f16 %r1, %h1, %r2;", {"%r1": "f32", "%h1": "f16", "%r2": "f32"}),
-        ("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%r1,%r2,%r3,%r4}, {%r5,%r6,%r7,%r8}, {%r5,%r6}, {%r1,%r2,%r3,%r4};",
+        ("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32"
+         " {%r1,%r2,%r3,%r4}, {%r5,%r6,%r7,%r8}, {%r5,%r6}, {%r1,%r2,%r3,%r4};",
          {"%r1": "f32", "%r4": "f32", "%r5": "u32", "%r8": "u32"}),
-        ("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%r1,%r2,%r3,%r4}, {%r5,%r6,%r7,%r8}, {%r5,%r6}, {%r1,%r2,%r3,%r4};",
+        ("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32"
+         " {%r1,%r2,%r3,%r4}, {%r5,%r6,%r7,%r8}, {%r5,%r6}, {%r1,%r2,%r3,%r4};",
          {"%r1": "s32", "%r5": "u32"}),
         ("ld.global.f32 %r1, [%rd1];", {"%r1": "f32", "%rd1": "s64"}),
         ("ld.global.s8 %r1, [%rd1];", {"%r1": "u32"}),
@@ -128,7 +130,8 @@ def origins(body: str) -> list[set[str]]:
         ("red.global.add.u32 [%rd1], 1;", {"x"}),
         ("cp.async.ca.shared.global [%r2], [%rd2], 4;", {"y"}),
         ("wmma.load.a.sync.aligned.row.m16n16k16.global.f16 {%r2, %r3}, [%rd1], %r4;", {"x"}),
-        ("cvta.to.global.u64 %rd4, %rd1; mul.wide.s32 %rd5, %r1, 4; add.s64 %rd6, %rd4, %rd5; ld.global.b32 %r2, [%rd6];", {"x"}),
+        ("cvta.to.global.u64 %rd4, %rd1; mul.wide.s32 %rd5, %r1, 4; add.s64 %rd6, %rd4, %rd5; ld.b32 %r2, [%rd6];",
+         {"x"}),
         ("mul.wide.s32 %rd5, %r1, 4; add.s64 %rd6, %rd5, %rd2; ld.global.b32 %r2, [%rd6];", {"y"}),
         ("mad.wide.s32 %rd4, %r1, 4, %rd1; ld.global.b32 %r2, [%rd4];", {"x"}),
         ("mad.lo.s64 %rd4, %rd3, 4, %rd1; ld.global.b32 %r2, [%rd4];", {"x"}),

@@ -238,6 +238,7 @@ def test_indirect_call_with_a_prototype() -> None:
     )
     assert f.instructions[1].operands[1] == Register("%rd1")
     assert len(f.instructions[1].operands) == 4
+    assert not f.labels  # a prototype's name is no place in the code
 
 
 # -- branches ------------------------------------------------------------------------------------------------------

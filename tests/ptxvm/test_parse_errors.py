@@ -45,6 +45,8 @@ REGISTERS = ".reg .pred %p<3>; .reg .b32 %r<4>; .reg .b64 %rd<4>;"
         ("brx.idx %r1, nothing;", 6, "label|table"),
         (".shared .b8 s[4]; .shared .b8 s[4];", 6, "twice"),
         (".shared s[4];", 6, "type"),
+        (".branchtargets A;", 6, "needs a label"),
+        ("t: .branchtargets A; t: ret;", 6, "label t stands twice"),
         ("setp.eq.s32 %p1|5, %r1, %r2;", 6, "register"),
         ("{ .reg .b32 t; } mov.u32 %r1, t;", 6, "`t` is not declared"),
         ("{ L: ret; } bra L;", 6, "L is not a label"),

@@ -118,7 +118,8 @@ def test_what_is_no_target(target: str) -> None:
     ("target", "arch", "expected"),
     [
         ("sm_80", "sm_86", True), ("sm_86", "sm_80", False), ("sm_90a", "sm_90a", True), ("sm_90a", "sm_120", False),
-        ("sm_90", "sm_120", True), ("sm_100f", "sm_103", True), ("sm_100f", "sm_120", False), ("sm_103f", "sm_100", False),
+        ("sm_90", "sm_120", True), ("sm_100f", "sm_103", True), ("sm_100f", "sm_120", False),
+        ("sm_103f", "sm_100", False),
     ],
 )  # fmt: skip
 def test_runs_on(target: str, arch: str, expected: bool) -> None:

@@ -1,0 +1,176 @@
+"""Counters against closed formulas: what a warp's request must count, by arithmetic and not by another program."""
+
+import pytest
+
+import ptxvm
+from tests.ptxvm.kernels import kernel, run
+
+WIDE = 1 << 15  # elements of each tensor, room for every stride below
+
+
+def count(body, shared="", grid=4, block=256, **more):
+    report, _, _ = run(kernel(body, shared=shared), grid=grid, block=block, elements=WIDE, **more)
+    assert report.ok, report.findings
+    return report.counters
+
+
+def load_at(index: str, width: str = "f32", registers: str = "%f1") -> str:
+    """A load of x at 4 bytes times a register computed by `index` into %r1."""
+    return f"{index} mul.wide.s32 %rd1, %r1, 4; add.s64 %rd2, %x, %rd1; ld.global.{width} {registers}, [%rd2];"
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4, 8, 16, 32])
+def test_a_strided_load_touches_one_sector_more_for_each_doubling_up_to_one_a_lane(stride):
+    c = count(load_at(f"mul.lo.s32 %r1, %i, {stride};"))
+    warps = 4 * 8
+    assert c.global_load_requests == warps
+    assert c.global_load_sectors == warps * min(4 * stride, 32)
+    assert c.global_load_bytes == 4 * 32 * warps
+    assert c.unique_load_sectors == c.global_load_sectors, "no two warps share a sector here"
+
+
+def test_a_load_shifted_by_one_element_touches_five_sectors():
+    c = count(load_at("add.s32 %r1, %i, 1;"))
+    assert c.global_load_sectors == 5 * c.global_load_requests
+
+
+def test_sixteen_byte_loads_touch_sixteen_sectors():
+    c = count(load_at("shl.b32 %r1, %i, 2;", "v4.f32", "{%f1, %f2, %f3, %f4}"))
+    assert c.global_load_sectors == 16 * c.global_load_requests
+    assert c.global_load_bytes == 16 * 1024
+
+
+def test_a_broadcast_touches_one_sector():
+    c = count(load_at("mov.u32 %r1, 5;"))
+    assert c.global_load_sectors == c.global_load_requests == 32
+    assert c.unique_load_sectors == 1
+
+
+def test_lanes_in_reverse_order_touch_no_more_sectors():
+    c = count(load_at("xor.b32 %r1, %i, 31;"))
+    assert c.global_load_sectors == 4 * c.global_load_requests
+
+
+@pytest.mark.parametrize("active", [1, 7, 8, 9, 31])
+def test_only_active_lanes_count(active):
+    body = f"and.b32 %r2, %t, 31; setp.lt.s32 %p1, %r2, {active}; @%p1 ld.global.f32 %f1, [%xi];"
+    c = count(body)
+    warps = 32
+    assert c.global_load_requests == warps
+    assert c.global_load_sectors == warps * -(-active // 8)
+    assert c.global_load_bytes == warps * active * 4
+
+
+def test_a_warp_without_an_active_lane_makes_no_request():
+    c = count("setp.lt.s32 %p1, %t, 32; @%p1 st.global.f32 [%yi], %f1;")
+    assert c.global_store_requests == 4, "one warp of each of four blocks"
+
+
+TILE = ".shared .align 16 .b8 s[65536];"
+
+
+def shared_access(index: str, width: str = "f32", registers: str = "%f1", unit: int = 4) -> str:
+    place = f"mov.u32 %r2, s; {index} mul.lo.s32 %r1, %r1, {unit}; add.s32 %r3, %r2, %r1;"
+    return f"{place} st.shared.{width} [%r3], {registers};"
+
+
+@pytest.mark.parametrize(
+    ("index", "wavefronts"),
+    [
+        ("mov.u32 %r1, %t;", 1),
+        ("shl.b32 %r1, %t, 1;", 2),
+        ("shl.b32 %r1, %t, 2;", 4),
+        ("shl.b32 %r1, %t, 5;", 32),
+        ("mul.lo.s32 %r1, %t, 33;", 1),
+        ("mul.lo.s32 %r1, %t, 3;", 1),
+        ("mul.lo.s32 %r1, %t, 6;", 2),
+    ],
+)
+def test_bank_conflicts_of_a_stride(index, wavefronts):
+    """Stride s has gcd(s, 32) lanes on each bank that it uses."""
+    c = count(shared_access(index), shared=TILE)
+    assert c.shared_requests == 32
+    assert c.shared_wavefronts == 32 * wavefronts
+    assert c.shared_wavefronts_ideal == 32
+
+
+@pytest.mark.parametrize(("width", "registers", "lanes"), [("v2.f32", "{%f1, %f2}", 16), ("v4.f32", "{%f1, %f2, %f3, %f4}", 8)])
+def test_wide_shared_accesses_go_by_half_and_quarter_warps(width, registers, lanes):
+    unit = 4 * 32 // lanes
+    c = count(shared_access("mov.u32 %r1, %t;", width, registers, unit), shared=TILE)
+    assert c.shared_wavefronts == c.shared_wavefronts_ideal == 32 * (32 // lanes)
+
+
+def test_a_shared_broadcast_is_one_wavefront():
+    body = shared_access("mov.u32 %r1, %t;") + "bar.sync 0; ld.shared.f32 %f2, [%r2];"
+    c = count(body, shared=TILE)
+    assert c.shared_wavefronts == 32 + 32
+    assert c.barriers == 32
+
+
+@pytest.mark.parametrize(("modulus", "contention"), [(1, 32), (4, 8), (32, 1)])
+def test_contention_of_atomics(modulus, contention):
+    body = f"rem.u32 %r1, %t, {modulus}; mul.wide.u32 %rd1, %r1, 4; add.s64 %rd2, %y, %rd1; red.global.add.u32 [%rd2], 1;"
+    c = count(body)
+    assert c.atomics == 1024
+    assert c.atomic_contention == contention
+
+
+def test_divergent_branches_count_warps_that_take_both_ways():
+    body = "setp.lt.s32 %p1, %t, 80; @%p1 bra SKIP; add.f32 %f1, %f1, %f1; SKIP:"
+    c = count(body)
+    assert c.divergent_branches == 4, "only the third warp of each block is split"
+    none = count(body.replace("80", "64"))
+    assert none.divergent_branches == 0
+
+
+def test_a_loop_counts_its_instructions_and_operations():
+    trips = 10
+    body = f"mov.u32 %r1, 0; L: fma.rn.f32 %f1, %f1, %f1, %f1; add.s32 %r1, %r1, 1; setp.lt.s32 %p1, %r1, {trips}; @%p1 bra L;"
+    c = count(body)
+    assert c.flops == 2 * trips * 1024
+    empty = count("")
+    assert c.instructions - empty.instructions == 32 * (1 + 4 * trips)
+    assert c.thread_instructions == 32 * c.instructions
+
+
+@pytest.mark.parametrize("schedule", [ptxvm.Schedule.normal(64), ptxvm.Schedule.normal(512), ptxvm.Schedule.fuzz(3)])
+def test_counters_do_not_depend_on_the_schedule(schedule):
+    body = """
+    and.b32 %r9, %i, 5; setp.eq.s32 %p1, %r9, 1; @%p1 bra ODD;
+    ld.global.f32 %f1, [%xi]; bra JOIN;
+    ODD: ld.global.f32 %f1, [%x];
+    JOIN: st.global.f32 [%yi], %f1;"""
+    assert count(body, schedule=schedule) == count(body)
+
+
+def test_the_lines_add_up_to_the_launch():
+    text = """.version 8.7
+.target sm_86
+.address_size 64
+.file 1 "some/kernel.cu"
+.visible .entry k(.param .u64 x)
+{
+    .reg .b32 %t; .reg .b64 %x, %a; .reg .f32 %f;
+    .loc 1 3 0
+    ld.param.u64 %x, [x]; mov.u32 %t, %tid.x; mul.wide.u32 %a, %t, 4; add.s64 %x, %x, %a;
+    .loc 1 4 0
+    ld.global.f32 %f, [%x];
+    .loc 1 5 0
+    st.global.f32 [%x], %f;
+    ret;
+}
+"""
+    device = ptxvm.Device(memory_bytes=1 << 20)
+    x = device.array((64,), name="x")
+    report = device.launch(ptxvm.Module.from_ptx(text).kernel(), (1,), (64,), (x,))
+    by_line = {line: c for (_, line), c in report.lines.items()}
+    assert set(by_line) == {3, 4, 5}
+    assert by_line[4].global_load_sectors == 8
+    assert by_line[5].global_store_sectors == 8
+    assert sum(c.instructions for c in by_line.values()) == report.counters.instructions == 2 * 7
+
+
+def test_counting_can_be_left_out():
+    report, _, _ = run(kernel("st.global.f32 [%yi], %f1;"), checks=ptxvm.Checks(counters=False))
+    assert report.counters == ptxvm.Counters()

@@ -1,0 +1,124 @@
+"""A worker process: `python -m warpbench.worker TARGET ANSWERS MEMORY`, started by `warpbench.pool`.
+
+TARGET is "emulated:sm_86" or "card:<uuid>". Tasks come as JSON lines on stdin, answers go as JSON lines to the file
+descriptor ANSWERS; whatever a kernel prints lands elsewhere and cannot be taken for an answer. The hooks of ptxvm are
+installed before any kernel file is imported, and a process serves one target only. MEMORY limits the heap, in bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from warpbench.pool import Pool
+
+__all__ = ["Pool", "main"]
+Emit = Callable[[dict[str, Any]], None]
+
+
+def main(arguments: list[str]) -> int:
+    """Serve tasks until stdin ends."""
+    target, descriptor, memory = arguments[0], int(arguments[1]), int(arguments[2])
+    # the pipe is ours alone: a process that a task starts (a compiler) must not hold it open
+    os.set_inheritable(descriptor, False)
+    answers = os.fdopen(descriptor, "w", encoding="utf-8")
+    kind, _, which = target.partition(":")
+    if kind == "emulated":
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+
+    def emit(message: dict[str, Any]) -> None:
+        answers.write(json.dumps(message, allow_nan=False) + "\n")
+        answers.flush()
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    tasks = _stdin()
+    backend = None
+    for line in tasks:
+        task = json.loads(line)
+        try:
+            if backend is None:
+                backend = open_backend(kind, which)
+                emit({"event": "ready"})
+            emit({"event": "result", "value": perform(task, backend, emit)})
+        except MemoryError:
+            emit(_failure("not judged", f"it needs more than the {memory / 1e9:.0f} GB of memory that a worker may take"))
+        except Exception as error:
+            emit(_of(error))
+    return 0
+
+
+def _stdin() -> IO[str]:
+    """Tasks, on a descriptor of their own; kernels find an empty stdin."""
+    mine = os.dup(0)
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.close(empty)
+    return os.fdopen(mine, encoding="utf-8")
+
+
+def open_backend(kind: str, which: str) -> Any:
+    """The backend of a target. Raises EnvironmentProblem where a package or the card is missing."""
+    from warpbench import targets
+
+    return targets.Emulated(which) if kind == "emulated" else targets.Card()
+
+
+def perform(task: dict[str, Any], backend: Any, emit: Emit) -> dict[str, Any]:
+    """Do one task: "check", "profile" or "measure" a rung. See `check.check_rung`, `counts.profile_rung`, `measure.worker`."""
+    from warpbench import catalogue
+
+    root = Path(task["root"]) if task.get("root") else None
+    begin = lambda case: emit({"event": "case", "name": case})  # noqa: E731
+    operation, rung = catalogue.select(task["rung"], root)[0] if task.get("dsl") != "torch" else _rival(task, root)
+    if task["task"] == "check":
+        from warpbench.check import check_rung
+
+        return check_rung(operation, rung, backend, full=task.get("full", True), root=root, begin=begin)
+    if task["task"] == "profile":
+        from warpbench.counts import profile_rung
+
+        return profile_rung(operation, rung, backend, root=root, begin=begin, cached=task.get("cached", True))
+    if task["task"] == "measure":
+        from warpbench.measure.worker import measure_case
+
+        return measure_case(operation, rung, backend, task, root=root, begin=begin)
+    raise ValueError(f"unknown task {task['task']}")
+
+
+def _rival(task: dict[str, Any], root: Path | None) -> Any:
+    """The torch rival of an operation, as a rung of its own."""
+    from warpbench import catalogue
+    from warpbench.contract import Rung
+
+    return catalogue.operations(root)[task["rung"].partition("/")[0]], Rung("in_torch:rival", "what torch offers")
+
+
+def _of(error: BaseException) -> dict[str, Any]:
+    """An exception that is no kernel's fault, as an answer."""
+    from warpbench.errors import EnvironmentProblem, WarpbenchError, missing_package
+
+    if isinstance(error, ModuleNotFoundError):
+        return _failure("not run", str(missing_package(error.name)))
+    if isinstance(error, EnvironmentProblem):
+        return _failure("not run", str(error))
+    if isinstance(error, WarpbenchError):
+        return _failure("fail", str(error))
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(last.filename).name}:{last.lineno}"
+    trace = "".join(traceback.format_exception(error))
+    return _failure("not judged", f"internal error at {place}: {type(error).__name__}: {error}", trace)
+
+
+def _failure(verdict: str, message: str, trace: str = "") -> dict[str, Any]:
+    return {"event": "error", "verdict": verdict, "message": message, "trace": trace}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
