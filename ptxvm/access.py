@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ptxvm.group import Array, Group
@@ -39,3 +39,21 @@ class Access:
     width: int
     address: Array
     mask: Array | None
+    _starts: Array | bool | None = field(default=False, init=False)  # of `row_starts`; False: not looked at yet
+
+    def row_starts(self) -> Array | None:
+        """(nc, 1) address of each CTA's first thread, where the others follow it without a gap and all are active; else None.
+
+        The usual access of a coalesced kernel; who knows that it is one need not look at its single addresses.
+        """
+        if self._starts is False:
+            self._starts = self._find_starts()
+        return self._starts  # type: ignore[return-value]
+
+    def _find_starts(self) -> Array | None:
+        a = self.address
+        if self.mask is not None or not self.group.product or a.shape != self.group.shape or a.shape[1] < 2:
+            return None
+        if int(a[0, 1]) - int(a[0, 0]) != self.width or int(a[-1, -1]) - int(a[-1, 0]) != self.width * (a.shape[1] - 1):
+            return None
+        return a[:, :1] if bool((a[:, 1:] - a[:, :-1] == self.width).all()) else None

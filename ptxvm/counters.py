@@ -91,23 +91,56 @@ class Counting:
     def access(self, a: Access) -> None:
         """A group touches memory."""
         counters = self._of(a.site)
+        if a.space == "global":
+            self._global(counters, a)
+            if a.kind != "atomic":
+                return
         table = a.group.by_warp(a.address)
         lanes = a.group.warp_lanes(a.mask)
-        if a.space == "global":
-            self._global(counters, a, table, lanes)
-        elif a.space == "shared":
+        if a.space == "shared":
             requests, wavefronts, ideal = self._shared(a, table, lanes)
             counters.shared_requests += requests
             counters.shared_wavefronts += wavefronts
             counters.shared_wavefronts_ideal += ideal
-        else:
+        elif a.space == "local":
             counters.local_requests += _active_warps(a.group, table, lanes)
         if a.kind == "atomic":
             counters.atomics += _active_lanes(a.group, table, lanes)
             counters.atomic_contention = max(counters.atomic_contention, _contention(table, lanes))
 
     # -- global memory -------------------------------------------------------------------------------------------
-    def _global(self, counters: Counters, a: Access, table: Array, lanes: Array | None) -> None:
+    def _global(self, counters: Counters, a: Access) -> None:
+        load = a.kind == "load"
+        counted = self._coalesced(a, self.loaded if load else self.stored)
+        requests, sectors, lanes = counted or self._scattered(a, self.loaded if load else self.stored)
+        if load:
+            counters.global_load_requests += requests
+            counters.global_load_sectors += sectors
+            counters.global_load_bytes += lanes * a.width
+        else:
+            counters.global_store_requests += requests
+            counters.global_store_sectors += sectors
+            counters.global_store_bytes += lanes * a.width
+
+    def _coalesced(self, a: Access, touched: Array) -> tuple[int, int, int] | None:
+        """(requests, sectors, active lanes) of an access whose lanes follow each other without a gap; None for others."""
+        starts = a.row_starts()
+        if starts is None or a.group.warp_slots()[0] is not None:
+            return None
+        rows, lanes = a.group.shape
+        warp_bytes = WARP * a.width
+        firsts = starts + np.arange(0, lanes * a.width, warp_bytes)  # (nc, warps)
+        sectors = int((((firsts + (warp_bytes - 1)) >> 5) - (firsts >> 5)).sum()) + firsts.size
+        begin = starts >> 5
+        longest = int((((starts + (lanes * a.width - 1)) >> 5) - begin).max())
+        places = np.minimum(begin + np.arange(longest + 1), (starts + (lanes * a.width - 1)) >> 5)
+        touched[places] = True
+        return firsts.size, sectors, rows * lanes
+
+    def _scattered(self, a: Access, touched: Array) -> tuple[int, int, int]:
+        """The same for any access."""
+        table = a.group.by_warp(a.address)
+        lanes = a.group.warp_lanes(a.mask)
         sector = table >> 5
         if lanes is not None:
             sector = np.where(lanes, sector, -1)
@@ -121,7 +154,6 @@ class Counting:
         first = sector[..., 0]
         distinct = int(np.count_nonzero(changes)) + first.size
         requests = first.size
-        touched = self.loaded if a.kind == "load" else self.stored
         if lanes is not None:
             outside = first == -1
             distinct -= int(np.count_nonzero(outside))
@@ -129,15 +161,7 @@ class Counting:
             first = first[~outside]
         touched[first] = True
         touched[following[changes]] = True
-        lane_bytes = _active_lanes(a.group, table, lanes) * a.width
-        if a.kind == "load":
-            counters.global_load_requests += requests * weight
-            counters.global_load_sectors += distinct * weight
-            counters.global_load_bytes += lane_bytes
-        else:
-            counters.global_store_requests += requests * weight
-            counters.global_store_sectors += distinct * weight
-            counters.global_store_bytes += lane_bytes
+        return requests * weight, distinct * weight, _active_lanes(a.group, table, lanes)
 
     # -- shared memory -------------------------------------------------------------------------------------------
     def _shared(self, a: Access, table: Array, lanes: Array | None) -> tuple[int, int, int]:

@@ -17,7 +17,7 @@ from ptxvm.errors import Fault, LaunchError
 from ptxvm.group import Array
 from ptxvm.machine import Dim3, Findings, Layout, Machine, source_text
 from ptxvm.memory import Memory
-from ptxvm.races import RaceDetector
+from ptxvm.races import RaceDetector, read_only_sites
 from ptxvm.report import KINDS, Finding, Report
 from ptxvm.schedule import BatchRun, Schedule
 from ptxvm.types import Address, Operand, Parameter, Symbol, Variable, Vector
@@ -198,8 +198,10 @@ class Device:
         ids = _block_order(full_grid, schedule)
         races = None
         if checks.races != "off":
-            blocks = full_grid[0] * full_grid[1] * full_grid[2]
-            races = RaceDetector(checks.races, threads, compiled.sites, blocks, self.arena.extent, _byte_wide(kernel))
+            quiet: frozenset[int] = frozenset()
+            if checks.bounds and checks.provenance:
+                quiet = read_only_sites(compiled.sites, _by_parameter(kernel.params, parameters, self.arena))
+            races = RaceDetector(checks.races, threads, compiled.sites, self.arena.extent, _byte_wide(kernel), quiet)
         batch = ids.size if cooperative else max(1, schedule.batch_threads // threads)
         try:
             with np.errstate(all="ignore"):

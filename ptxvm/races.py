@@ -1,294 +1,390 @@
 """The race detector: two accesses to one word, at least one of them a write, with nothing that orders them.
 
-For every word it keeps the last writer and the last reader as one integer each:
+Every access gets a number and is compared with the records of its words (`shadow.py`). Two threads of a CTA are ordered by a
+barrier that both reached, two lanes of a warp also by an operation of the warp (`order.py`). So `s[t] = x; y = s[31 - t]` without
+`__syncwarp` is found, though it gives the right answer here. Nothing but the end of the launch orders two CTAs; where the first
+one has executed a fence, a release or an atomic after its access, or the second one an acquire before its own, the
+finding is the lint "ordered by atomics": that they really order the two is not verified.
 
-    bits 0-10   thread + 1 (0: nobody)        bits 28-43  sub-epoch of the writer's warp
-    bit 11      the access was atomic         bits 44-62  clock of the writer's warp
-    bits 12-27  instruction
+Two atomics do not race with each other, nor do two lanes of one atomic instruction; in global memory a `volatile`, `relaxed`,
+`acquire` or `release` access counts as one, as PTX has it. Two lanes of one store that hit one word do race, also with
+equal values: which one stays is not defined.
 
-Each warp has a clock; `known[a, b]` is the newest clock of warp b that warp a has met at a barrier. An access by another warp is
-ordered if its clock is known; one by the same warp if a warp-level operation (`bar.warp.sync`, a shuffle, ...) came between,
-which raises the warp's sub-epoch. A third integer, `many`, says that several threads have read a word since, and of which warp
-they were. For global memory the CTA is kept beside it: accesses from two CTAs of one launch are ordered by nothing but the end of
-the launch; where the first CTA has executed a fence or an atomic since, the finding is a lint ("ordered by atomics").
+Cost: while all CTAs of a batch do the same at the same shared addresses, which is nearly always, one of them is looked at for
+all; a read is compared only if something was written since the last barrier; and global loads of tensors that the kernel
+never writes are not looked at (`read_only_sites`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from ptxvm.access import Access, Site
+from ptxvm.arena import Allocation
 from ptxvm.group import WARP, Array, Group
+from ptxvm.order import Order
+from ptxvm.shadow import (
+    ATOMIC,
+    CTA,
+    CTA_FIELD,
+    EVENT_SHIFT,
+    OTHER_LANES,
+    OTHER_WARPS,
+    OWNER,
+    READERS,
+    SHELF,
+    THREAD,
+    THREAD_BITS,
+    WRITERS,
+    Event,
+    Shadow,
+)
 
-THREAD_MASK = (1 << 11) - 1
-ATOMIC = 1 << 11
-SITE_SHIFT, SUB_SHIFT, CLOCK_SHIFT = 12, 28, 44
-SITE_MASK = (1 << 16) - 1
-SUB_MASK = (1 << 16) - 1
-MIXED = 1 << 6  # in `many`: readers of several warps; below it the warp + 1
 Side = tuple[Site, str, int, int]  # site, "read"/"write"/"atomic", linear block of the launch, thread
+STRONG = {"volatile", "relaxed", "acquire", "release", "mmio"}
+_WRITES = {"st", "atom", "red", "cp", "multimem", "wmma"}
 
 
 @dataclass
 class RaceFact:
-    """One pair of source places that race. `sides`: the earlier access, then the later one."""
+    """One pair of instructions that race. `sides`: the earlier access, then the later one."""
 
     kind: Literal["race", "ordered by atomics"]
     detail: str
     space: str
-    address: int
+    address: int  # of the first word found, within the CTA's shared memory or in the arena
     sides: tuple[Side, Side]
-    count: int = 1
+    count: int = 1  # lanes and words that met
 
 
-@dataclass
-class _Table:
-    """Records of a memory, one a word (or byte). `*_cta` only for global memory: CTA + 1, 0 nobody, -1 several."""
-
-    writer: Array
-    reader: Array
-    many: Array
-    writer_cta: Array | None = None
-    reader_cta: Array | None = None
-
-    @classmethod
-    def of(cls, cells: int, ctas: bool) -> _Table:
-        made = [np.zeros(cells, np.int64) for _ in range(3)]
-        return cls(*made, *([np.zeros(cells, np.int32) for _ in range(2)] if ctas else [None, None]))
-
-
-@dataclass
 class RaceDetector:
     """Watches one launch.
 
-    mode "shared" or "all" (global memory too); `extent` is the number of arena bytes in use; `byte_wide` keeps records by
-    byte, for kernels with accesses narrower than a word.
+    mode       "shared", or "all" for global memory too
+    threads    of a CTA
+    sites      of the kernel
+    extent     arena bytes in use
+    byte_wide  keep records by byte: the kernel has accesses narrower than a word
+    quiet      sites whose global reads cannot race (see `read_only_sites`)
     """
 
-    mode: str
-    threads: int
-    sites: Sequence[Site]
-    total_ctas: int
-    extent: int = 0
-    byte_wide: bool = False
-    facts: dict[tuple[int, int, str], RaceFact] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.shift = 0 if self.byte_wide else 2
-        self.warps = -(-self.threads // WARP)
-        self.globals = _Table.of((self.extent >> self.shift) + 1, ctas=True) if self.mode == "all" else None
-        self.published = np.zeros(self.total_ctas, bool)  # CTAs that have executed a fence or an atomic
+    def __init__(
+        self, mode: str, threads: int, sites: Sequence[Site], extent: int = 0, byte_wide: bool = False, quiet: frozenset[int] = frozenset()
+    ) -> None:
+        self.threads = threads
+        self.quiet = quiet
+        self.shift = 0 if byte_wide else 2
+        self.facts: dict[tuple[int, int, str], RaceFact] = {}
+        self._now = self._start = SHELF.start()
+        self._sites: list[Site] = []  # of each access of this launch
+        self._strong = frozenset(s.index for s in sites if STRONG & set(s.ins.parts))
+        self._global = Shadow((extent >> self.shift) + 1, 1, self.shift, self._start) if mode == "all" else None
+        self._shared: Shadow | None = None
+        self._ids = np.empty(0, np.int64)  # linear block of every CTA run so far
+        self._base = 0  # where the batch begins in it
+        self._owner: tuple[Group | None, Array] = (None, self._ids)
+        self._floor = self._start  # global accesses until then are ordered before all that follow: the last grid-wide barrier
+        self._released: dict[int, Array] = {}  # base of a batch -> time of each thread's last fence, release or atomic
+        self._covered: dict[int, Array] = {}  # the same for what a CTA had done before a barrier before such a thing
+        self._acquired: Array | None = None  # of this batch: time of each thread's last acquire
+        self._acquired_cta: Array | None = None  # and of any thread of the CTA, before the CTA's last barrier
 
     def begin_batch(self, cta_ids: Array, shared_stride: int) -> None:
-        """CTAs `cta_ids` (linear block numbers of the launch) start, with fresh shared memory."""
-        self.cta_ids = cta_ids
-        self.stride = shared_stride
-        ctas = cta_ids.size
-        self.shared = _Table.of((ctas * shared_stride >> self.shift) + 1, ctas=False)
-        self.clock = np.ones((ctas, self.warps), np.int64)
-        self.sub = np.zeros((ctas, self.warps), np.int64)
-        self.known = np.zeros((ctas, self.warps, self.warps), np.int64)
-        self.full_only = True  # only barriers of whole CTAs so far: an older clock is always known
-        self.oldest = 1  # smallest clock of any warp
+        """CTAs `cta_ids` (linear block numbers of the launch) start, with fresh shared memory of `shared_stride` bytes each."""
+        self._base = self._ids.size
+        self._ids = np.concatenate([self._ids, cta_ids])
+        self._order = Order(cta_ids.size, self.threads, self._now)
+        cells = (shared_stride >> self.shift) + 1
+        if self._shared is None or self._shared.cells != cells:
+            self._shared = Shadow(cells, cta_ids.size, self.shift, self._start)
+        else:
+            self._shared.start(cta_ids.size)
+        self._owner = (None, self._ids)
+        self._acquired = self._acquired_cta = None
 
     # -- what orders threads -------------------------------------------------------------------------------------
     def barrier(self, ctas: Array) -> None:
         """All threads of these CTAs (batch indices) have met."""
-        self.known[ctas] = self.clock[ctas][:, None, :]
-        self.clock[ctas] += 1
-        self.oldest = int(self.clock.min())
+        assert self._shared is not None
+        if self._acquired is not None and self._acquired_cta is not None:
+            self._acquired_cta[ctas] = self._acquired[ctas].max(axis=1)
+        if self._order.barrier(ctas, self._now):
+            self._shared.forget()
+        else:
+            self._expand()
+            self._shared.prune(self._order.met)
 
-    def named_barrier(self, ctas: Array, tids: Array) -> None:
-        """Some warps of a CTA have met. ctas, tids broadcast to each other."""
-        self.full_only = False
-        pairs = np.unique(np.broadcast_to((ctas << 16) + tids // WARP, np.broadcast_shapes(ctas.shape, tids.shape)))
-        for cta in np.unique(pairs >> 16):
-            warps = pairs[pairs >> 16 == cta] & 0xFFFF
-            own = self.known[cta, warps].copy()
-            own[np.arange(warps.size), warps] = self.clock[cta, warps]
-            self.known[cta, warps] = own.max(axis=0)
-            self.clock[cta, warps] += 1
+    def named_barrier(self, parts: Sequence[tuple[Array, Array]]) -> None:
+        """Some warps of some CTAs have met: (ctas, tids) of each group that waited, which broadcast to each other."""
+        if not self._order.named_barrier(parts, self._now):
+            self._expand()
 
     def warp_sync(self, g: Group, membermask: Array) -> None:
-        """Lanes of each warp of the group met. A partial mask orders too few of them, so it counts for nothing."""
-        if membermask.size == 1 and int(membermask.flat[0]) != 0xFFFFFFFF:
-            return
-        _, _, row_cta, row_warp = g.warp_slots()
-        if g.product:
-            self.sub[g.ctas, row_warp[None, :]] += 1
-        else:
-            self.sub[row_cta, row_warp] += 1
+        """Lanes of each warp of a group have met."""
+        if not self._order.warp_sync(g, membermask, self._now):
+            self._expand()
 
-    def fence(self, g: Group) -> None:
-        """A memory fence: what these CTAs wrote before may be meant for others."""
-        self.published[self.cta_ids[g.ctas]] = True
+    def grid_barrier(self) -> None:
+        """All threads of the launch have met (a cooperative launch is one batch)."""
+        self._floor = self._now
+        self.barrier(np.arange(self._order.ctas))
+
+    def fence(self, g: Group, mask: Array | None = None) -> None:
+        """A memory fence, in both directions."""
+        if self._global is not None:
+            self._release(g, mask)
+            self._acquire(g, mask)
+
+    def _release(self, g: Group, mask: Array | None) -> None:
+        """What these threads have written, and what their CTAs had written before the last barrier, may be meant for others."""
+        released = self._released.get(self._base)
+        if released is None:
+            released = self._released[self._base] = np.zeros((self._order.ctas, self.threads), np.int64)
+            self._covered[self._base] = np.zeros(self._order.ctas, np.int64)
+        ctas, tids = _threads(g, mask)
+        released[ctas, tids] = self._now
+        self._covered[self._base][ctas] = self._order.met[ctas]
+
+    def _acquire(self, g: Group, mask: Array | None) -> None:
+        if self._acquired is None:
+            self._acquired = np.zeros((self._order.ctas, self.threads), np.int64)
+            self._acquired_cta = np.zeros(self._order.ctas, np.int64)
+        ctas, tids = _threads(g, mask)
+        self._acquired[ctas, tids] = self._now
+
+    def _expand(self) -> None:
+        assert self._shared is not None
+        if self._order.ctas > 1:
+            self._shared.expand(self._order.floor)
 
     # -- accesses ------------------------------------------------------------------------------------------------
     def access(self, a: Access) -> None:
-        """Check an access against the records, then record it."""
-        if a.space == "local" or (a.space == "global" and self.globals is None):
+        """Compare an access with the records, then record it."""
+        if a.space == "local":
             return
+        shadow = self._shared if a.space == "shared" else self._global
+        if shadow is None or (a.kind == "load" and a.space == "global" and a.site.index in self.quiet):
+            return
+        self._now += 1
+        self._sites.append(a.site)
         g = a.group
-        lanes = np.broadcast_to(np.True_ if a.mask is None else a.mask, g.shape)
-        address = np.broadcast_to(a.address, g.shape)
-        mine = np.broadcast_to(self._record(a), g.shape)
-        ctas = np.broadcast_to(g.ctas, g.shape)
+        strong = a.kind == "atomic" or (a.space == "global" and a.site.index in self._strong)
         if a.space == "shared":
-            address = address + ctas * self.stride
-        if not lanes.all():
-            address, mine, ctas = address[lanes], mine[lanes], ctas[lanes]
+            alike = g.product and g.shape[0] == self._order.ctas and a.address.shape[0] == 1
+            if shadow.uniform and not (alike and (a.mask is None or a.mask.shape[0] == 1)):
+                self._expand()
+            floor, owner = self._order.floor, g.tids
         else:
-            address, mine, ctas = address.ravel(), mine.ravel(), ctas.ravel()
-        for step in range(0, a.width, 1 << self.shift):
-            cells = (address + step) >> self.shift
-            if a.space == "shared":
-                self._visit(self.shared, a, cells, mine, ctas, None)
-            else:
-                assert self.globals is not None
-                self._visit(self.globals, a, cells, mine, ctas, (self.cta_ids[ctas] + 1).astype(np.int32))
-        if a.kind == "atomic" and a.space == "global":
-            self.published[self.cta_ids[np.unique(ctas)]] = True
-
-    def _record(self, a: Access) -> Array:
-        g = a.group
-        warp = g.tids // WARP
-        head = (self.clock[g.ctas, warp] << CLOCK_SHIFT) | ((self.sub[g.ctas, warp] & SUB_MASK) << SUB_SHIFT)
-        return head | (a.site.index & SITE_MASK) << SITE_SHIFT | (ATOMIC if a.kind == "atomic" else 0) | (g.tids + 1)
-
-    def _visit(self, t: _Table, a: Access, cells: Array, mine: Array, ctas: Array, own_cta: Array | None) -> None:
-        wrote = t.writer.take(cells)
-        atomic = a.kind == "atomic"
-        bad = self._unordered(wrote, mine, ctas)
-        if own_cta is not None:
-            assert t.writer_cta is not None
-            bad = self._across(bad, t.writer_cta.take(cells), own_cta)
-        if atomic:
-            bad &= (wrote & ATOMIC) == 0
-        if bad.any():
-            self._found(a, bad, wrote, mine, cells, ctas, own_cta, None if own_cta is None else t.writer_cta, "write")
+            if g is not self._owner[0]:
+                self._owner = (g, ((g.ctas + self._base) << THREAD_BITS) | g.tids)
+            floor, owner = self._floor, self._owner[1]
+        e = Event(self._now, a, owner, strong)
         if a.kind == "load":
-            self._note_read(t, cells, mine, own_cta)
+            if shadow.last_write > floor:
+                cells, record = shadow.lanes(e)
+                self._compare(e, shadow, WRITERS, cells, record, floor)
+            shadow.put_read(e, floor)
+        else:
+            self._write(e, shadow, floor)
+        if strong and self._global is not None:
+            words = set(a.site.ins.parts)
+            if a.kind == "atomic" or "release" in words:
+                self._release(g, a.mask)
+            if words & {"acquire", "acq_rel", "volatile"} or (a.kind == "load" and "relaxed" in words):
+                self._acquire(g, a.mask)
+
+    def _write(self, e: Event, shadow: Shadow, floor: int) -> None:
+        shadow.work_off(e, floor)
+        if shadow is self._global and shadow.last_read <= floor:
+            block = shadow.block(e)
+            if block is not None and (shadow.last_write <= floor or int(block[0].max()) < (floor + 1) << EVENT_SHIFT):
+                block[0][...] = block[1]  # nobody has been there, and no two lanes meet
+                shadow.last_write = e.number
+                return
+        cells, record = shadow.lanes(e)
+        if not cells.size:
             return
-        read = t.reader.take(cells)
-        bad = self._unordered(read, mine, ctas)
-        if own_cta is not None:
-            assert t.reader_cta is not None
-            bad = self._across(bad, t.reader_cta.take(cells), own_cta)
-        bad |= self._many_unordered(t.many.take(cells), mine, ctas)
-        if bad.any():
-            self._found(a, bad, read, mine, cells, ctas, own_cta, None if own_cta is None else t.reader_cta, "read")
-        t.writer[cells] = mine
-        if own_cta is not None:
-            assert t.writer_cta is not None
-            t.writer_cta[cells] = own_cta
-        if not atomic:
-            left = t.writer.take(cells)  # two lanes of one instruction wrote one word: only one of them is left
-            clash = left != mine
-            if own_cta is not None and t.writer_cta is not None:
-                clash |= t.writer_cta.take(cells) != own_cta
-            if clash.any():
-                self._found(a, clash, left, mine, cells, ctas, own_cta, None if own_cta is None else t.writer_cta, "write")
+        if shadow.last_write > floor:
+            self._compare(e, shadow, WRITERS, cells, record, floor)
+        if shadow.last_read > floor:
+            self._against_readers(e, shadow, cells, record, floor)
+        writers = shadow.table(WRITERS, int(cells.min()), int(cells.max()) + 1)
+        writers[cells] = record
+        shadow.last_write = e.number
+        if not e.atomic:
+            left = writers.take(cells)
+            beaten = left != record
+            if beaten.any():
+                self._report(e, shadow, np.flatnonzero(beaten), cells, left, record, "write")
 
-    def _note_read(self, t: _Table, cells: Array, mine: Array, own_cta: Array | None) -> None:
-        before = t.reader.take(cells)
-        t.reader[cells] = mine
-        after = t.reader.take(cells)
-        # another thread in the same epoch, before this instruction or in it
-        other = ((before ^ mine) & THREAD_MASK != 0) & (before >> CLOCK_SHIFT == mine >> CLOCK_SHIFT) & (before != 0)
-        several = other | (after != mine)
-        if several.any():
-            where = cells[several]
-            warp = (mine[several] & THREAD_MASK) - 1 >> 5
-            last = np.where(other, before, after)[several]
-            same = ((last & THREAD_MASK) - 1 >> 5) == warp
-            old = t.many.take(where)
-            kept = (old >> CLOCK_SHIFT == mine[several] >> CLOCK_SHIFT) & (old & (2 * MIXED - 1) != 0)
-            same &= ~kept | ((old & (2 * MIXED - 1)) == warp + 1)
-            head = mine[several] >> SUB_SHIFT << SUB_SHIFT
-            t.many[where] = head | np.where(same, warp + 1, MIXED)
-        if own_cta is not None:
-            assert t.reader_cta is not None
-            earlier = t.reader_cta.take(cells)
-            t.reader_cta[cells] = np.where((earlier != 0) & (earlier != own_cta), -1, own_cta)
-            shared = t.reader_cta.take(cells) != own_cta  # several CTAs in this very instruction
-            t.reader_cta[cells[shared]] = -1
+    def _against_readers(self, e: Event, shadow: Shadow, cells: Array, record: Array, floor: int) -> None:
+        """Compare a write with the three tables of readers; a lane that conflicts with several is reported once."""
+        tables = [which for which in (READERS, OTHER_WARPS, OTHER_LANES) if shadow.has(which)]
+        left: Array | None = None  # lanes that no conflict was found for
+        hot = False
+        for which in tables:
+            at = self._compare(e, shadow, which, cells, record, floor, left)
+            hot = hot or at is not None
+            if at is not None and at.size:
+                left = np.ones(cells.size, bool) if left is None else left
+                left[at] = False
+        if hot:  # whoever conflicts with these readers conflicts with this write too
+            for which in tables:
+                shadow.clear(which, cells)
 
-    def _unordered(self, record: Array, mine: Array, ctas: Array) -> Array:
-        """Which recorded accesses are by another thread and not ordered before this one (same CTA assumed)."""
-        if self.full_only and int(record.max(initial=0)) < (self.oldest << CLOCK_SHIFT):
-            return np.zeros(record.shape, bool)
-        theirs = (record & THREAD_MASK) - 1
-        me = (mine & THREAD_MASK) - 1
-        warp, own = theirs >> 5, me >> 5
-        clock = record >> CLOCK_SHIFT
-        met = self.known[ctas, own, np.maximum(warp, 0)] >= clock
-        synced = (warp == own) & ((record >> SUB_SHIFT & SUB_MASK) < (mine >> SUB_SHIFT & SUB_MASK))
-        return (record != 0) & (theirs != me) & ~met & ~synced
+    def _compare(
+        self, e: Event, shadow: Shadow, which: int, cells: Array, record: Array, floor: int, among: Array | None = None
+    ) -> Array | None:
+        """Report the lanes (of `among`) that conflict with what a table holds, and return their positions.
 
-    def _many_unordered(self, many: Array, mine: Array, ctas: Array) -> Array:
-        """Which words were read by several threads, of which at least one is not ordered before this write."""
-        if self.full_only and int(many.max(initial=0)) < (self.oldest << CLOCK_SHIFT):
-            return np.zeros(many.shape, bool)
-        own = ((mine & THREAD_MASK) - 1 >> 5) + 1
-        readers = many & (2 * MIXED - 1)
-        clock = many >> CLOCK_SHIFT
-        met = self.known[ctas, own - 1, np.clip(readers - 1, 0, self.warps - 1)] >= clock
-        met |= (readers == MIXED) & (self.known[ctas, own - 1].min(axis=-1) >= clock)
-        synced = (readers == own) & ((many >> SUB_SHIFT & SUB_MASK) < (mine >> SUB_SHIFT & SUB_MASK))
-        return (many != 0) & ~met & ~synced
+        None: the table holds nothing that is not ordered for all.
+        """
+        if not cells.size:
+            return None
+        found = shadow.table(which, int(cells.min()), int(cells.max()) + 1).take(cells)
+        threshold = (floor + 1) << EVENT_SHIFT
+        if int(found.max()) < threshold:
+            return None
+        bad = (found >= threshold) & ((found ^ record) & OWNER != 0)
+        if e.atomic:
+            bad &= found & ATOMIC == 0
+        if among is not None:
+            bad &= among
+        at = np.flatnonzero(bad)
+        if at.size:
+            at = at[self._unordered(shadow, cells[at], found[at], record[at])]
+        if at.size:
+            self._report(e, shadow, at, cells, found, record, "write" if which == WRITERS else "read")
+        return at
 
-    @staticmethod
-    def _across(bad: Array, their_cta: Array, own_cta: Array) -> Array:
-        """Records of another CTA are never ordered; those of the own one as said."""
-        return np.where(their_cta == own_cta, bad, their_cta != 0)
+    def _unordered(self, shadow: Shadow, cells: Array, found: Array, record: Array) -> Array:
+        """Which of the recorded accesses are not ordered before this one. All arrays 1-D and of one length."""
+        if shadow is self._global:
+            mine = (record >> THREAD_BITS) & CTA
+            across = (found >> THREAD_BITS) & CTA != mine
+            ctas = mine - self._base
+        else:
+            across = np.zeros(cells.shape, bool)
+            ctas = np.zeros(cells.shape, np.int64) if shadow.uniform else cells // shadow.cells
+        return across | self._order.unordered(found >> EVENT_SHIFT, found & THREAD, record & THREAD, ctas)
 
     # -- findings ------------------------------------------------------------------------------------------------
-    def _found(
+    def _report(self, e: Event, shadow: Shadow, at: Array, cells: Array, found: Array, record: Array, earlier: str) -> None:
+        theirs, mine, cells = found[at], record[at], cells[at]
+        lint = np.zeros(at.size, bool)
+        if shadow is self._global:
+            across = (theirs ^ mine) & CTA_FIELD != 0
+            if across.any() and (self._released or self._acquired is not None):
+                lint = across & self._ordered_by_atomics(theirs, mine)
+        for kind, lanes in (("race", ~lint), ("ordered by atomics", lint)):
+            if lanes.any():
+                self._note(kind, e, shadow, cells[lanes], theirs[lanes], mine[lanes], earlier)  # type: ignore[arg-type]
+
+    def _ordered_by_atomics(self, theirs: Array, mine: Array) -> Array:
+        """Whether the earlier CTA has released since its access, or the later one acquired since then."""
+        when, cta, thread = theirs >> EVENT_SHIFT, (theirs >> THREAD_BITS) & CTA, theirs & THREAD
+        result = np.zeros(when.shape, bool)
+        for base, released in self._released.items():
+            here = (cta >= base) & (cta < base + released.shape[0])
+            if here.any():
+                local = cta[here] - base
+                seen = np.maximum(released[local, thread[here]], self._covered[base][local])
+                result[here] = seen >= when[here]
+        if self._acquired is not None and self._acquired_cta is not None:
+            own = ((mine >> THREAD_BITS) & CTA) - self._base
+            result |= np.maximum(self._acquired[own, mine & THREAD], self._acquired_cta[own]) >= when
+        return result
+
+    def _note(
         self,
-        a: Access,
-        bad: Array,
-        record: Array,
-        mine: Array,
+        kind: Literal["race", "ordered by atomics"],
+        e: Event,
+        shadow: Shadow,
         cells: Array,
-        ctas: Array,
-        own_cta: Array | None,
-        their_ctas: Array | None,
-        earlier_kind: str,
+        theirs: Array,
+        mine: Array,
+        earlier: str,
     ) -> None:
-        i = int(np.argmax(bad))
-        other = int(record[i])
-        other_site = self.sites[other >> SITE_SHIFT & SITE_MASK] if other else a.site
-        cta = int(self.cta_ids[ctas[i]])
-        other_cta = cta
-        kind: Literal["race", "ordered by atomics"] = "race"
-        if own_cta is not None and their_ctas is not None:
-            recorded = int(their_ctas[cells[i]])
-            other_cta = recorded - 1 if recorded > 0 else cta
-            across = their_ctas.take(cells[bad]) != own_cta[bad]
-            writers = np.maximum(their_ctas.take(cells[bad]), 1) - 1
-            if earlier_kind == "write" and bool(across.all()) and bool(self.published[writers].all()):
-                kind = "ordered by atomics"
-        key = (other_site.index, a.site.index, kind)
+        first, me = int(theirs[0]), int(mine[0])
+        number = first >> EVENT_SHIFT
+        site = self._sites[number - self._start - 1]
+        count = cells.size * (self._order.ctas if shadow.uniform and shadow is self._shared else 1)
+        key = (site.index, e.access.site.index, kind)
         if key in self.facts:
-            self.facts[key].count += int(np.count_nonzero(bad))
+            self.facts[key].count += count
             return
-        later_kind = {"load": "read", "atomic": "atomic"}.get(a.kind, "write")
-        earlier = "atomic" if other & ATOMIC else earlier_kind
-        between = "two blocks, nothing orders them" if other_cta != cta else "no barrier between"
-        detail = f"{earlier} and {later_kind} of one word of {a.space} memory, {between}"
-        address = int(cells[i]) << self.shift
-        if a.space == "shared":
-            address -= int(ctas[i]) * self.stride
+        if site.ins.parts[0] in ("atom", "red") and earlier == "write":
+            earlier = "atomic"
+        later = {"load": "read", "atomic": "atomic"}.get(e.access.kind, "write")
+        if shadow is self._global:
+            their_cta, my_cta = (first >> THREAD_BITS) & CTA, (me >> THREAD_BITS) & CTA
+        else:
+            their_cta = my_cta = self._base + (0 if shadow.uniform else int(cells[0]) // shadow.cells)
+        space = e.access.space
+        if number == e.number:
+            detail = f"two threads write one word of {space} memory in one instruction"
+        elif their_cta != my_cta:
+            detail = f"{earlier} and {later} of one word of {space} memory by two blocks, which nothing orders"
+        elif (first & THREAD) // WARP == (me & THREAD) // WARP:
+            detail = f"{earlier} and {later} of one word of {space} memory by two lanes of a warp, no __syncwarp between"
+        else:
+            detail = f"{earlier} and {later} of one word of {space} memory, no barrier between"
+        address = (int(cells[0]) if shadow is self._global else int(cells[0]) % shadow.cells) << self.shift
         sides: tuple[Side, Side] = (
-            (other_site, earlier, other_cta, max((other & THREAD_MASK) - 1, 0)),
-            (a.site, later_kind, cta, int((mine[i] & THREAD_MASK) - 1)),
+            (site, earlier, int(self._ids[their_cta]), first & THREAD),
+            (e.access.site, later, int(self._ids[my_cta]), me & THREAD),
         )
-        self.facts[key] = RaceFact(kind, detail, a.space, address, sides, int(np.count_nonzero(bad)))
+        self.facts[key] = RaceFact(kind, detail, space, address, sides, count)
 
     def findings(self) -> list[RaceFact]:
-        """What was found so far, once a pair of places."""
+        """What was found, once a pair of instructions. Ends the watch."""
+        for shadow in (self._shared, self._global):
+            if shadow is not None:
+                shadow.close(self._now)
         return list(self.facts.values())
+
+
+def _threads(g: Group, mask: Array | None) -> tuple[Array, Array]:
+    """(ctas, tids) of the active threads, as indices that go together."""
+    if mask is None:
+        return g.ctas, g.tids
+    active = np.broadcast_to(mask, g.shape)
+    return np.broadcast_to(g.ctas, g.shape)[active], np.broadcast_to(g.tids, g.shape)[active]
+
+
+def read_only_sites(sites: Sequence[Site], allocations: Mapping[str, Allocation]) -> frozenset[int]:
+    """Loads from tensors that the kernel never writes, by index; `allocations` are those of its pointer parameters.
+
+    Nothing is known where a write may go anywhere: then no load is among them.
+    """
+    written: set[int] = set()
+    for site in sites:
+        words = site.ins.parts
+        if words[0] == "call":
+            return frozenset()
+        if words[0] not in _WRITES or not _writes_global(words):
+            continue
+        if not site.provenance or not all(p in allocations for p in site.provenance):
+            return frozenset()
+        written |= {allocations[p].start for p in site.provenance}
+    return frozenset(
+        s.index
+        for s in sites
+        if s.ins.parts[0] in ("ld", "ldu", "cp", "wmma")
+        and s.provenance
+        and all(p in allocations and allocations[p].start not in written for p in s.provenance)
+    )
+
+
+def _writes_global(words: tuple[str, ...]) -> bool:
+    """Whether an instruction may write global memory."""
+    if words[0] == "cp":  # cp.async to shared memory does not; the bulk forms name their target first
+        spaces = [w for w in words if w.startswith(("shared", "global"))]
+        return "bulk" in words and spaces[:1] == ["global"]
+    if words[0] == "wmma":
+        return words[1] == "store" and not any(w.startswith("shared") for w in words)
+    return not any(w.startswith(("shared", "local", "param")) for w in words[1:])

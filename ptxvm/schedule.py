@@ -274,8 +274,7 @@ class BatchRun:
             if count is None or count >= self.threads:
                 self.machine.races.barrier(np.flatnonzero(complete))
             else:
-                for part, _ in released:
-                    self.machine.races.named_barrier(part.ctas, part.tids)
+                self.machine.races.named_barrier([(part.ctas, part.tids) for part, _ in released])
         for part, successor in released:
             self._push(part, successor)
 

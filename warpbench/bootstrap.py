@@ -37,7 +37,7 @@ print(json.dumps({"python": sys.version_info[:2], "pip": version("pip"), "torch"
 
 @dataclass(frozen=True)
 class Installed:
-    """What is in `.venv`; empty texts for what is not. `exact` are the packages that torch asks for by exact version."""
+    """What is in `.venv`; an empty text is what is not. `exact`: what torch asks for by exact version."""
 
     python: tuple[int, int]
     pip: str
@@ -123,9 +123,7 @@ def unfit(here: Installed) -> str:
     A CPU build of torch outside the range is refused, not replaced: pip might put a CUDA build of 3 GB in its place.
     """
     if here.python < LEAST:
-        return (
-            f".venv holds Python {dotted(here.python)}; 3.11 or newer is needed. Remove the folder, then: make setup."
-        )
+        return f".venv holds Python {dotted(here.python)}; 3.11 or newer is needed. Remove .venv, then: make setup."
     bounds = dependency("torch")
     if "+cpu" in here.torch and not in_range(here.torch, bounds):
         return (

@@ -29,7 +29,7 @@ START_LIMIT_S = 180.0  # importing torch and a DSL from a cold disk
 
 
 class Pool:
-    """`processes` workers for one target: "emulated:sm_86", or "card:<uuid>".
+    """`processes` workers for one target: "emulated:sm_86", "card:<uuid>" or "bare" (`warpbench.targets`).
 
     with Pool("emulated:sm_86") as pool:
         for task, answer in pool.run(tasks): ...
@@ -182,6 +182,8 @@ class _Worker:
                 case "result":
                     self.current = ""
                     value: Answer = message["value"]
+                    if message["last"]:
+                        self.kill()
                     return value
                 case _:
                     self.current = ""
@@ -222,7 +224,7 @@ def environment(target: str) -> dict[str, str]:
     mine["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [mine.get("PYTHONPATH", "")])])
     mine["PYTHONUNBUFFERED"] = "1"
     kind, _, which = target.partition(":")
-    if kind == "emulated":
+    if kind != "card":
         mine.update(CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
         mine["NUMBA_CUDA_LOW_OCCUPANCY_WARNINGS"] = "0"
     else:

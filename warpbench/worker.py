@@ -1,6 +1,6 @@
 """A worker process: `python -m warpbench.worker TARGET ANSWERS MEMORY`, started by `warpbench.pool`.
 
-TARGET is "emulated:sm_86" or "card:<uuid>". Tasks come as JSON lines on stdin, answers go as JSON lines to the file
+TARGET is "emulated:sm_86", "card:<uuid>" or "bare" (see `warpbench.targets`). Tasks come as JSON lines on stdin, answers go as JSON lines to the file
 descriptor ANSWERS; whatever a kernel prints lands elsewhere and cannot be taken for an answer. The hooks of ptxvm are
 installed before any kernel file is imported, and a process serves one target only. MEMORY limits the heap, in bytes.
 """
@@ -29,8 +29,8 @@ def main(arguments: list[str]) -> int:
     # the pipe is ours alone: a process that a task starts (a compiler) must not hold it open
     os.set_inheritable(descriptor, False)
     answers = os.fdopen(descriptor, "w", encoding="utf-8")
-    kind, _, which = target.partition(":")
-    if kind == "emulated":
+    if not target.startswith("card:"):
+        # a card's driver reserves far more address space than it uses: no limit there
         resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
 
     def emit(message: dict[str, Any]) -> None:
@@ -44,9 +44,12 @@ def main(arguments: list[str]) -> int:
         task = json.loads(line)
         try:
             if backend is None:
-                backend = open_backend(kind, which)
+                from warpbench.targets import open_target
+
+                backend = open_target(target)
                 emit({"event": "ready"})
-            emit({"event": "result", "value": perform(task, backend, emit)})
+            value = perform(task, backend, emit)
+            emit({"event": "result", "value": value, "last": not backend.usable()})
         except MemoryError:
             emit(_failure("not judged", f"it needs more than the {memory / 1e9:.0f} GB of memory that a worker may take"))
         except Exception as error:
@@ -63,20 +66,18 @@ def _stdin() -> IO[str]:
     return os.fdopen(mine, encoding="utf-8")
 
 
-def open_backend(kind: str, which: str) -> Any:
-    """The backend of a target. Raises EnvironmentProblem where a package or the card is missing."""
-    from warpbench import targets
-
-    return targets.Emulated(which) if kind == "emulated" else targets.Card()
-
-
 def perform(task: dict[str, Any], backend: Any, emit: Emit) -> dict[str, Any]:
     """Do one task: "check", "profile" or "measure" a rung. See `check.check_rung`, `counts.profile_rung`, `measure.worker`."""
     from warpbench import catalogue
 
     root = Path(task["root"]) if task.get("root") else None
     begin = lambda case: emit({"event": "case", "name": case})  # noqa: E731
-    operation, rung = catalogue.select(task["rung"], root)[0] if task.get("dsl") != "torch" else _rival(task, root)
+    if "/torch/" in task["rung"]:
+        operation, rung = _rival(task["rung"], root)
+    elif task.get("roof"):
+        operation, rung = catalogue.rungs(root)[0]  # a roof is the card's: whichever rung
+    else:
+        operation, rung = catalogue.select(task["rung"], root)[0]
     if task["task"] == "check":
         from warpbench.check import check_rung
 
@@ -92,12 +93,12 @@ def perform(task: dict[str, Any], backend: Any, emit: Emit) -> dict[str, Any]:
     raise ValueError(f"unknown task {task['task']}")
 
 
-def _rival(task: dict[str, Any], root: Path | None) -> Any:
+def _rival(path: str, root: Path | None) -> Any:
     """The torch rival of an operation, as a rung of its own."""
     from warpbench import catalogue
     from warpbench.contract import Rung
 
-    return catalogue.operations(root)[task["rung"].partition("/")[0]], Rung("in_torch:rival", "what torch offers")
+    return catalogue.operations(root)[path.partition("/")[0]], Rung("in_torch:rival", "what torch offers")
 
 
 def _of(error: BaseException) -> dict[str, Any]:

@@ -1,0 +1,290 @@
+"""`warpbench ...`: arguments in, one call, text or JSON out.
+
+Nothing heavy is imported at module level: `--help` and `list` answer in well under half a second. Errors are one line on
+stderr with the exit code of `warpbench.errors`; a traceback is shown only with --debug.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from warpbench import errors
+
+EPILOG = """\b
+Examples:
+  warpbench list softmax                              the ladder of one operation
+  warpbench check softmax/triton --gpu rtx4090        are its Triton rungs right?
+  warpbench profile                                   everything; without a card it counts and times nothing
+  warpbench inspect softmax/numba/one_warp_a_row --counters
+  warpbench learn                                     the course
+\b
+Exit codes: 0 yes, 1 a kernel is wrong, 2 bad arguments, 3 environment, 4 measurement invalid, 5 a capability is missing.
+--debug, anywhere, shows the traceback of an error."""
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, epilog=EPILOG
+)
+catalogue_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Prove that rows and kernel files agree.")
+app.add_typer(catalogue_app, name="catalogue")
+
+Pattern = Annotated[str | None, typer.Argument(metavar="[OP[/DSL[/RUNG]]]", help="which rungs; none: all of them")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+Slug = Annotated[str | None, typer.Option("--gpu", metavar="SLUG", help="a card of `warpbench gpus`, such as rtx3090")]
+Limit = Annotated[float, typer.Option("--limit", help="seconds that one case may take before it is stopped")]
+
+
+@app.callback()
+def root() -> None:
+    """Learn to write fast GPU kernels in Python, with or without a GPU."""
+
+
+@app.command("list")
+def list_(pattern: Pattern = None, as_json: Json = False) -> int:
+    """Every rung of every operation, with the one idea that it adds."""
+    from warpbench import catalogue
+
+    picks = catalogue.select(pattern)
+    if as_json:
+        return emit([catalogue.plain(operation, rung) for operation, rung in picks])
+    from warpbench.report.catalogue import listing
+
+    print(listing(picks))
+    return errors.OK
+
+
+@app.command()
+def check(
+    pattern: Pattern = None,
+    gpu: Slug = None,
+    card: Annotated[bool, typer.Option("--card", help="run on the plugged-in card instead of ptxvm")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="one seed, no adversarial inputs")] = False,
+    limit: Limit = 120.0,
+    as_json: Json = False,
+) -> int:
+    """Is it right? Runs rungs on ptxvm at small and ragged shapes, watches every access, compares with the reference."""
+    from warpbench import catalogue, checking_run
+    from warpbench.report import checks
+    from warpbench.report.progress import Progress
+
+    picks = catalogue.select(pattern)
+    with Progress("checking", len(picks), quiet=as_json) as progress:
+        outcome = checking_run.check(picks, gpu, card, not quick, limit, progress.done)
+    code = checks.exit_code([answer["verdict"] for answer in outcome.answers], len(outcome.refused))
+    if as_json:
+        emit({"gpu": outcome.gpu, "refused": outcome.refused, "rungs": outcome.answers})
+    else:
+        for line in checks.report(outcome.answers, outcome.refused, outcome.where):
+            print(line)
+    if outcome.interrupted:
+        print(f"stopped: {len(outcome.answers)} of {len(picks)} rungs were checked.", file=sys.stderr)
+        return errors.INTERRUPTED
+    return code
+
+
+@app.command()
+def profile(
+    pattern: Pattern = None,
+    op: Annotated[str | None, typer.Option("--op", metavar="OP", help="one operation")] = None,
+    rung: Annotated[str | None, typer.Option("--rung", metavar="[DSL/]RUNG", help="of it, one DSL or rung")] = None,
+    gpu: Slug = None,
+    force_virtual: Annotated[bool, typer.Option("--virtual", help="count on ptxvm even if a card is here")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="fewer checks, fewer samples")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="copy the record to profiling/results")] = False,
+    rest_of: Annotated[
+        Path | None, typer.Option("--rest-of", metavar="FILE", help="only the rungs that this record lacks")
+    ] = None,
+    limit: Limit = 120.0,
+    as_json: Json = False,
+) -> int:
+    """Compile, check and profile rungs: timed on a card; counted, with nothing timed, where there is none."""
+    from warpbench import profiling_run
+    from warpbench.report import profiles
+
+    if op:
+        pattern = f"{op}/{rung}" if rung else op
+    options = profiling_run.Options(
+        pattern=pattern,
+        gpu=gpu,
+        virtual=force_virtual,
+        quick=quick,
+        rest_of=rest_of,
+        command=("warpbench", *sys.argv[1:]),
+        processes=profiling_run.processes(),
+        limit_s=limit,
+    )
+    outcome = profiles.run(options, as_json)
+    kept = profiling_run.keep(outcome) if keep and not outcome.interrupted else None
+    if as_json:
+        emit(profiles.plain(outcome, kept))
+    else:
+        profiles.show(outcome, kept)
+    return profiles.exit_code(outcome)
+
+
+@app.command()
+def compare(
+    a: Annotated[Path | None, typer.Argument(metavar="[A]", help="a record file; none: the newest but one")] = None,
+    b: Annotated[Path | None, typer.Argument(metavar="[B]", help="a record file; none: the newest")] = None,
+    as_json: Json = False,
+) -> int:
+    """Two record files side by side."""
+    from warpbench.catalogue import ROOT
+    from warpbench.measure import compare as side_by_side
+    from warpbench.measure.files import read
+    from warpbench.report import compared
+
+    if (a is None) != (b is None):
+        raise errors.UsageError("two record files are needed, or none for the two newest. Nothing was compared.")
+    if a is None or b is None:
+        a, b = side_by_side.newest(ROOT / "profiling" / "runs")
+    found = side_by_side.compare(read(a), read(b))
+    if as_json:
+        emit(found)
+    else:
+        compared.show(found)
+    return errors.WRONG if found["worse"] else errors.OK
+
+
+@app.command()
+def gpus(as_json: Json = False) -> int:
+    """The cards of the catalogue."""
+    from warpbench.report import cards
+
+    return emit(cards.gpus()) if as_json else cards.show_gpus()
+
+
+@app.command()
+def features(gpu: Slug = None, as_json: Json = False) -> int:
+    """What a card can do, and what it lacks."""
+    from warpbench.report import cards
+
+    found = cards.features(gpu)
+    return emit(found) if as_json else cards.show_features(found)
+
+
+@app.command()
+def inspect(
+    pattern: Annotated[str, typer.Argument(metavar="OP/DSL/RUNG")],
+    gpu: Slug = None,
+    ptx: Annotated[bool, typer.Option("--ptx", help="the PTX that the DSL compiled")] = False,
+    sass: Annotated[bool, typer.Option("--sass", help="the machine code, registers and spills")] = False,
+    counters: Annotated[bool, typer.Option("--counters", help="what ptxvm counted, line by line")] = False,
+    as_json: Json = False,
+) -> int:
+    """One rung in detail: its PTX, its machine code, its counters by source line."""
+    from warpbench import catalogue
+    from warpbench.report import inspected
+
+    picks = catalogue.select(pattern)
+    if len(picks) != 1:
+        paths = ", ".join(operation.rung_path(rung) for operation, rung in picks[:6])
+        raise errors.UsageError(f'"{pattern}" is {len(picks)} rungs; one is needed, such as: {paths}.')
+    found = inspected.gather(pattern, picks[0], gpu, ptx, sass, counters)
+    return emit(found) if as_json else inspected.show(found)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> int:
+    """Run one known kernel through every backend: what works, what does not, what to install."""
+    from warpbench.report import inspected
+
+    found = inspected.doctor()
+    if as_json:
+        emit(found)
+    else:
+        inspected.show_doctor(found)
+    return errors.OK if all(one["ok"] or one.get("optional") for one in found) else errors.ENVIRONMENT
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    add_help_option=False,
+)
+def learn(context: typer.Context) -> int:
+    """The course: list, run, watch, hint, reset, solution. `warpbench learn --help` says more."""
+    from warpbench.course.cli import app as course
+
+    found = course(args=context.args, prog_name="warpbench learn", standalone_mode=False)
+    return found if isinstance(found, int) else errors.OK
+
+
+@catalogue_app.command("check")
+def catalogue_check(as_json: Json = False) -> int:
+    """Rows without a function, functions without a row, shapes without their axes, unknown features."""
+    from warpbench import catalogue
+
+    problems = catalogue.check()
+    if as_json:
+        emit({"problems": problems, "rungs": 0 if problems else len(catalogue.rungs())})
+    else:
+        for problem in problems:
+            print(problem)
+        if not problems:
+            print(f"{len(catalogue.rungs())} rungs of {len(catalogue.operations())} operations: rows and files agree")
+    return errors.WRONG if problems else errors.OK
+
+
+@catalogue_app.callback()
+def catalogue_root() -> None:
+    """Keeps `check` a command of its own."""
+
+
+def emit(data: Any) -> int:
+    """Print plain data as JSON."""
+    import json
+
+    print(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False, default=str))
+    return errors.OK
+
+
+# -- the edge ------------------------------------------------------------------------------------------------------
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command. Returns its exit code; whatever goes wrong is one line on stderr."""
+    given = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in given
+    try:
+        code = app(args=[one for one in given if one != "--debug"], prog_name="warpbench", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else errors.OK
+    except BrokenPipeError:  # the reader (head, less) has seen enough
+        sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PLW1514 - what is still buffered goes nowhere
+        return errors.OK
+    except BaseException as error:
+        if isinstance(error, SystemExit):
+            raise
+        message, code = explain(error)
+        if debug:
+            import traceback
+
+            traceback.print_exception(error)
+        print(message, file=sys.stderr)
+        return code
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """The line that is printed for an exception, and the exit code."""
+    if isinstance(error, errors.WarpbenchError):
+        return str(error), error.exit_code
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return "stopped.", errors.INTERRUPTED
+    if hasattr(error, "format_message"):  # bad arguments, as typer words them
+        text = " ".join(str(error.format_message()).split())
+        return f"{text} See: warpbench --help", errors.USAGE
+    if isinstance(error, ModuleNotFoundError):
+        missing = errors.missing_package(error.name)
+        return str(missing), missing.exit_code
+    from warpbench.hardware import CatalogueError, UnknownName
+
+    if isinstance(error, UnknownName):
+        return f"{error} Nothing was run.", errors.USAGE
+    if isinstance(error, CatalogueError):
+        return str(error), errors.WRONG
+    return (
+        f"internal error: {type(error).__name__}: {error}. This is a bug of Warpbench, not of your kernel. "
+        "Run the command again with --debug and report what it prints.",
+        errors.INTERNAL,
+    )

@@ -1,0 +1,52 @@
+"""Progress of a long run, on stderr: a bar on a terminal, a line a rung elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Any
+
+from warpbench.report.terminal import console, interactive
+
+
+class Progress:
+    """with Progress("checking", 77) as progress: progress.done("softmax/triton/x", "pass")"""
+
+    def __init__(self, title: str, total: int, quiet: bool = False) -> None:
+        self.title, self.total, self.quiet = title, total, quiet
+        self.count = 0
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Progress:
+        if self.quiet or not interactive(stderr=True):
+            return self
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[now]}", style="dim"),
+            console=console(stderr=True),
+            transient=True,
+        )
+        self._task = self._bar.add_task(self.title, total=self.total, now="starting workers")
+        self._bar.start()
+        return self
+
+    def done(self, rung: str, verdict: str) -> None:
+        """One more rung is finished."""
+        self.count += 1
+        if self._bar is not None:
+            self._bar.update(self._task, advance=1, now=f"{rung} {verdict}")
+        elif not self.quiet:
+            print(f"[{self.count}/{self.total}] {rung} {verdict}", file=sys.stderr, flush=True)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
