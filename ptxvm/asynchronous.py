@@ -35,7 +35,14 @@ class CopyQueue:
         self.committed: Array | None = None  # groups committed by each thread, made at the first copy
 
     def issue(
-        self, g: Group, site: Site, target: Array, source: Array, mask: Array | None, width: int, source_bytes: Array | None
+        self,
+        g: Group,
+        site: Site,
+        target: Array,
+        source: Array,
+        mask: Array | None,
+        width: int,
+        source_bytes: Array | None,
     ) -> None:
         """Copy `width` bytes a lane; `source_bytes` of them are read and the rest is zero.
 

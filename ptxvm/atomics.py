@@ -18,7 +18,9 @@ UFUNCS: dict[str, np.ufunc] = {
 PACKED = {"f16x2", "bf16x2", "bf16"}
 
 
-def apply(view: Array, index: Array, operation: str, type_name: str, b: Array, c: Array | None, want: bool) -> Array | None:
+def apply(
+    view: Array, index: Array, operation: str, type_name: str, b: Array, c: Array | None, want: bool
+) -> Array | None:
     """Apply an operation of each lane to its cell.
 
     view   1-D array of cells, changed in place (raw bits for f16x2, bf16 and bf16x2)
@@ -68,7 +70,9 @@ def _one_by_one(view: Array, index: Array, operation: str, type_name: str, b: Ar
     for cell in np.unique(index):
         lanes = np.flatnonzero(index == cell)
         if operation in UFUNCS and type_name not in PACKED:
-            running = UFUNCS[operation].accumulate(np.r_[view[cell : cell + 1], b[lanes]].astype(view.dtype), dtype=view.dtype)
+            running = UFUNCS[operation].accumulate(
+                np.r_[view[cell : cell + 1], b[lanes]].astype(view.dtype), dtype=view.dtype
+            )
             found[lanes], view[cell] = running[:-1], running[-1]
             continue
         for lane in lanes:

@@ -80,7 +80,9 @@ class Device:
     memory_bytes are reserved and committed as they are touched. `limits` None: shared memory is not limited.
     """
 
-    def __init__(self, arch: str = "sm_86", name: str = "", limits: Limits | None = None, memory_bytes: int = 1 << 30) -> None:
+    def __init__(
+        self, arch: str = "sm_86", name: str = "", limits: Limits | None = None, memory_bytes: int = 1 << 30
+    ) -> None:
         self.arch, self.name, self.limits = arch, name or arch, limits
         self.arena = Arena(memory_bytes)
         self._global_state: Array | None = None
@@ -319,7 +321,9 @@ def _symbols(kernel: Kernel) -> set[str]:
 def _byte_wide(kernel: Kernel) -> bool:
     """Whether a kernel has accesses narrower than 4 bytes, so that races must be kept by byte."""
     narrow = {"b8", "u8", "s8", "b16", "u16", "s16", "f16", "bf16"}
-    return any(i.parts[0] in ("ld", "st", "atom", "red") and narrow & set(i.parts) for i in kernel.function.instructions)
+    return any(
+        i.parts[0] in ("ld", "st", "atom", "red") and narrow & set(i.parts) for i in kernel.function.instructions
+    )
 
 
 def _dim3(sizes: Sequence[int], what: str) -> Dim3:
@@ -333,7 +337,9 @@ def _check_launch(kernel: Kernel, block: Dim3, shared_bytes: int, limits: Limits
     threads = block[0] * block[1] * block[2]
     required = kernel.required_block
     if required is not None and tuple(required) != block:
-        raise LaunchError(f"{kernel.name} was compiled for blocks of {tuple(required)}, not {block}. Nothing was launched.")
+        raise LaunchError(
+            f"{kernel.name} was compiled for blocks of {tuple(required)}, not {block}. Nothing was launched."
+        )
     most = kernel.max_block or (limits.threads if limits else 1024)
     if threads > most:
         raise LaunchError(f"{kernel.name} runs at most {most} threads a block, not {threads}. Nothing was launched.")

@@ -1,11 +1,11 @@
 """The errors of ptxvm.
 
-    PtxvmError
-    ├── PtxSyntaxError   the text is not PTX that we can read: line and what was expected
-    ├── Unsupported      a form of instruction that ptxvm does not execute, by name and line, found at load
-    ├── LaunchError      a launch that a card would refuse: grid, block, arguments, shared memory
-    ├── Fault            the kernel did something that stops it; carries its `Finding`
-    └── LaneFault        the same inside the runtime, before block, thread and line are known; never leaves a launch
+PtxvmError
+├── PtxSyntaxError   the text is not PTX that we can read: line and what was expected
+├── Unsupported      a form of instruction that ptxvm does not execute, by name and line, found at load
+├── LaunchError      a launch that a card would refuse: grid, block, arguments, shared memory
+├── Fault            the kernel did something that stops it; carries its `Finding`
+└── LaneFault        the same inside the runtime, before block, thread and line are known; never leaves a launch
 """
 
 from __future__ import annotations

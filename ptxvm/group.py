@@ -114,7 +114,9 @@ class Group:
         if not mask.any():
             return None
         if mask.all():
-            return Group(self.block, self.ctas, self.tids, {k: self.regs[k] for k in live if k in self.regs}, self.product)
+            return Group(
+                self.block, self.ctas, self.tids, {k: self.regs[k] for k in live if k in self.regs}, self.product
+            )
         if self.product and mask.shape[0] > 1 and mask.shape[1] > 1:
             rows, columns = mask.any(axis=1), mask.any(axis=0)
             if (mask == (rows[:, None] & columns)).all():  # separable: still a product
@@ -213,11 +215,7 @@ def restore(group: Group, live: Iterable[str]) -> Group:
     if ctas.size * tids.size != group.size:
         return group
     shape = (ctas.size, tids.size)
-    regs = {
-        k: v if v.size == 1 else v.reshape(shape)
-        for k in live
-        if (v := group.regs.get(k)) is not None
-    }
+    regs = {k: v if v.size == 1 else v.reshape(shape) for k in live if (v := group.regs.get(k)) is not None}
     return Group(group.block, ctas[:, None], tids[None, :], regs)
 
 

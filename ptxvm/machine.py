@@ -133,7 +133,9 @@ class Machine:
         return address if window == 0 else address - np.uint64(window) if to else address + np.uint64(window)
 
     # -- memory --------------------------------------------------------------------------------------------------
-    def load(self, g: Group, site: Site, space: str, address: Array, mask: Array | None, size: int, count: int) -> list[Array]:
+    def load(
+        self, g: Group, site: Site, space: str, address: Array, mask: Array | None, size: int, count: int
+    ) -> list[Array]:
         if space == "const":
             lanes = address if mask is None else np.where(mask, address, self.memory.arena.capacity - 16)
             return [self.memory.arena.views[size].take((lanes >> (size.bit_length() - 1)) + i) for i in range(count)]
@@ -171,7 +173,9 @@ class Machine:
             return self.atomic(g, site, space, operation, type_name, address, b, c, left, want)
         for view, index, lanes in cells:
             second = None if c is None else np.broadcast_to(c, g.shape)[lanes]
-            old = atomics.apply(view.view(dtype), index, operation, type_name, np.broadcast_to(b, g.shape)[lanes], second, want)
+            old = atomics.apply(
+                view.view(dtype), index, operation, type_name, np.broadcast_to(b, g.shape)[lanes], second, want
+            )
             if result is not None and old is not None:
                 result[lanes] = old
         return result

@@ -68,7 +68,9 @@ class Memory:
         }
 
     # -- the two entries -----------------------------------------------------------------------------------------
-    def load(self, g: Group, site: Site, space: str, address: Array, mask: Array | None, size: int, count: int) -> list[Array]:
+    def load(
+        self, g: Group, site: Site, space: str, address: Array, mask: Array | None, size: int, count: int
+    ) -> list[Array]:
         """`count` unsigned arrays of `size` bytes each, from consecutive places; lanes out of `mask` hold 0."""
         if mask is not None and mask.all():
             mask = None
@@ -159,23 +161,36 @@ class Memory:
                 out.append((space, lanes & base, offset))
         return out
 
-    def _generic_load(self, g: Group, site: Site, address: Array, mask: Array | None, size: int, count: int) -> list[Array]:
+    def _generic_load(
+        self, g: Group, site: Site, address: Array, mask: Array | None, size: int, count: int
+    ) -> list[Array]:
         parts = self._by_space(g, address, mask)
         if len(parts) == 1:
             space, lanes, offset = parts[0]
             return self.load(g, site, space, address - offset, lanes, size, count)
         total = [np.zeros((1, 1), f"u{size}")] * count
         for space, lanes, offset in parts:  # lanes of the parts are disjoint and the others hold 0
-            total = [a | b for a, b in zip(total, self.load(g, site, space, address - offset, lanes, size, count), strict=True)]
+            total = [
+                a | b
+                for a, b in zip(total, self.load(g, site, space, address - offset, lanes, size, count), strict=True)
+            ]
         return total
 
     # -- checks --------------------------------------------------------------------------------------------------
-    def check(self, g: Group, site: Site, space: Space, address: Array, mask: Array | None, width: int, kind: Kind) -> None:
+    def check(
+        self, g: Group, site: Site, space: Space, address: Array, mask: Array | None, width: int, kind: Kind
+    ) -> None:
         """Raise LaneFault for lanes that may not touch their address; note writes; tell the observers."""
         active = address if mask is None else _active(address, mask)
         if self.check_alignment and width > 1 and int(np.bitwise_or.reduce(active, axis=None)) & (width - 1):
             bad = (address & (width - 1)) != 0
-            raise LaneFault("misaligned", f"{kind} of {width} bytes at an address that is no multiple of {width}", _and(bad, mask), address, space)
+            raise LaneFault(
+                "misaligned",
+                f"{kind} of {width} bytes at an address that is no multiple of {width}",
+                _and(bad, mask),
+                address,
+                space,
+            )
         low, high = int(active.min()), int(active.max()) + width
         if space == "global":
             self._check_global(site, address, mask, low, high, width, kind)
@@ -209,7 +224,13 @@ class Memory:
                 return
         if not self.check_bounds:
             if low < 0 or high > self.arena.capacity:
-                raise LaneFault("out of bounds", f"{kind} of {width} bytes outside all memory", _and(address == address, mask), address, "global")
+                raise LaneFault(
+                    "out of bounds",
+                    f"{kind} of {width} bytes outside all memory",
+                    _and(address == address, mask),
+                    address,
+                    "global",
+                )
             return
         if self.check_provenance and site.provenance and allowed:
             good = np.zeros(address.shape, bool)
@@ -248,7 +269,9 @@ class Memory:
         state = self.shared_state if space == "shared" else self.local_state
         return None if state is None else state.reshape(-1)
 
-    def _track(self, g: Group, site: Site, space: Space, address: Array, mask: Array | None, width: int, kind: Kind) -> None:
+    def _track(
+        self, g: Group, site: Site, space: Space, address: Array, mask: Array | None, width: int, kind: Kind
+    ) -> None:
         state = self.state_of(space)
         if state is None or kind == "async":  # the copy queue keeps the states of what it brings
             return

@@ -84,7 +84,13 @@ def _tile(g: Group, operand: str, registers: list[Array], rows: int, columns: in
 
 
 def mma(
-    g: Group, shape: tuple[int, int, int], kinds: tuple[str, str, str], a: list[Array], b: list[Array], c: list[Array], saturate: bool
+    g: Group,
+    shape: tuple[int, int, int],
+    kinds: tuple[str, str, str],
+    a: list[Array],
+    b: list[Array],
+    c: list[Array],
+    saturate: bool,
 ) -> list[Array]:
     """D = A B + C for every warp of a group.
 

@@ -101,7 +101,9 @@ class Order:
         if self.lanes is None:
             self.lanes = np.zeros((self.ctas, self.warps, WARP, WARP), np.int64)
         here = g.warp_lanes()
-        named = ((g.by_warp(np.broadcast_to(membermask, g.shape)).astype(np.uint64)[..., None] >> _BITS) & np.uint64(1)) != 0
+        named = (
+            (g.by_warp(np.broadcast_to(membermask, g.shape)).astype(np.uint64)[..., None] >> _BITS) & np.uint64(1)
+        ) != 0
         if here is not None:
             named = named & here[..., :, None] & here[..., None, :]
         _, _, row_cta, row_warp = g.warp_slots()

@@ -73,7 +73,13 @@ class RaceDetector:
     """
 
     def __init__(
-        self, mode: str, threads: int, sites: Sequence[Site], extent: int = 0, byte_wide: bool = False, quiet: frozenset[int] = frozenset()
+        self,
+        mode: str,
+        threads: int,
+        sites: Sequence[Site],
+        extent: int = 0,
+        byte_wide: bool = False,
+        quiet: frozenset[int] = frozenset(),
     ) -> None:
         self.threads = threads
         self.quiet = quiet
@@ -87,7 +93,9 @@ class RaceDetector:
         self._ids = np.empty(0, np.int64)  # linear block of every CTA run so far
         self._base = 0  # where the batch begins in it
         self._owner: tuple[Group | None, Array] = (None, self._ids)
-        self._floor = self._start  # global accesses until then are ordered before all that follow: the last grid-wide barrier
+        self._floor = (
+            self._start
+        )  # global accesses until then are ordered before all that follow: the last grid-wide barrier
         self._released: dict[int, Array] = {}  # base of a batch -> time of each thread's last fence, release or atomic
         self._covered: dict[int, Array] = {}  # the same for what a CTA had done before a barrier before such a thing
         self._acquired: Array | None = None  # of this batch: time of each thread's last acquire
@@ -273,7 +281,9 @@ class RaceDetector:
         return across | self._order.unordered(found >> EVENT_SHIFT, found & THREAD, record & THREAD, ctas)
 
     # -- findings ------------------------------------------------------------------------------------------------
-    def _report(self, e: Event, shadow: Shadow, at: Array, cells: Array, found: Array, record: Array, earlier: str) -> None:
+    def _report(
+        self, e: Event, shadow: Shadow, at: Array, cells: Array, found: Array, record: Array, earlier: str
+    ) -> None:
         theirs, mine, cells = found[at], record[at], cells[at]
         lint = np.zeros(at.size, bool)
         if shadow is self._global:
@@ -330,7 +340,9 @@ class RaceDetector:
         elif their_cta != my_cta:
             detail = f"{earlier} and {later} of one word of {space} memory by two blocks, which nothing orders"
         elif (first & THREAD) // WARP == (me & THREAD) // WARP:
-            detail = f"{earlier} and {later} of one word of {space} memory by two lanes of a warp, no __syncwarp between"
+            detail = (
+                f"{earlier} and {later} of one word of {space} memory by two lanes of a warp, no __syncwarp between"
+            )
         else:
             detail = f"{earlier} and {later} of one word of {space} memory, no barrier between"
         address = (int(cells[0]) if shadow is self._global else int(cells[0]) % shadow.cells) << self.shift

@@ -283,12 +283,16 @@ class BatchRun:
             places = {w.site.index: w for w in waits}
             if len(places) > 1 and not any(w.mixed_allowed for w in waits):
                 first, second = list(places.values())[:2]
-                finding = self._finding("two barriers", f"threads of one block wait at two places for barrier {name}", first, cta)
+                finding = self._finding(
+                    "two barriers", f"threads of one block wait at two places for barrier {name}", first, cta
+                )
                 raise Fault(self._with_other(finding, self._finding("two barriers", "", second, cta), first.site))
         early = [int(c) for c in ctas if self.exited[c] > 0 and int(c) in sites] if count is None else []
         if early:
             wait = sites[early[0]][0]
-            detail = f"{int(self.exited[early[0]])} of {self.threads} threads of the block have returned and never reach it"
+            detail = (
+                f"{int(self.exited[early[0]])} of {self.threads} threads of the block have returned and never reach it"
+            )
             self.machine.findings.add(
                 self._finding("barrier after early return", detail, wait, early[0], len(early)), wait.site.index
             )

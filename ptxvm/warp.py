@@ -30,7 +30,9 @@ def check_members(g: Group, membermask: Array, mask: Array | None) -> Array:
         return here
     own = (named_bits & BITS) != 0  # does a lane's own mask name it?
     if (here & ~own).any():
-        raise LaneFault("mask mismatch", "a lane that executes this is not in its member mask", g.from_warp(here & ~own))
+        raise LaneFault(
+            "mask mismatch", "a lane that executes this is not in its member mask", g.from_warp(here & ~own)
+        )
     executing = _bits(here)
     missing = here & ((named_bits & ~executing[..., None]) != 0)
     if missing.any():
@@ -43,7 +45,9 @@ def _bits(lanes: Array) -> Array:
     return np.where(lanes, BITS, np.uint64(0)).sum(axis=-1, dtype=np.uint64)
 
 
-def shfl(g: Group, mode: str, a: Array, b: Array, c: Array, membermask: Array, mask: Array | None) -> tuple[Array, Array]:
+def shfl(
+    g: Group, mode: str, a: Array, b: Array, c: Array, membermask: Array, mask: Array | None
+) -> tuple[Array, Array]:
     """`shfl.sync`: (value, whether the source lane was in range). a: uint32; b: lane or delta; c: clamp and segment mask."""
     here = check_members(g, membermask, mask)
     values = g.by_warp(a)
@@ -75,7 +79,9 @@ def shfl(g: Group, mode: str, a: Array, b: Array, c: Array, membermask: Array, m
         result = values[..., source[0, 0]]
     else:
         result = np.take_along_axis(np.broadcast_to(values, shape), np.broadcast_to(source, shape), axis=-1)
-    return g.from_warp(result), g.from_warp(np.broadcast_to(inside, np.broadcast_shapes(inside.shape, (1, values.shape[1], WARP))))
+    return g.from_warp(result), g.from_warp(
+        np.broadcast_to(inside, np.broadcast_shapes(inside.shape, (1, values.shape[1], WARP)))
+    )
 
 
 def vote(g: Group, mode: str, predicate: Array, membermask: Array, mask: Array | None) -> Array:
@@ -156,4 +162,4 @@ def elect(g: Group, membermask: Array, mask: Array | None) -> tuple[Array, Array
     """`elect.sync`: (the lowest member's lane, whether this lane is it)."""
     here = check_members(g, membermask, mask)
     leader = here.argmax(axis=-1)
-    return _to_lanes(g, leader.astype(np.uint32)), g.from_warp(here & (LANES == leader[..., None]))
+    return _to_lanes(g, leader.astype(np.uint32)), g.from_warp(here & (leader[..., None] == LANES))

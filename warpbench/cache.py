@@ -38,7 +38,9 @@ def source_sha256() -> str:
     spec = importlib.util.find_spec("ptxvm")
     places = [Path(p) for p in (spec.submodule_search_locations or [])] if spec else []
     here = Path(__file__).parent
-    files = [f for place in places for f in place.rglob("*.py")] + [f for pattern in _MAKERS for f in here.glob(pattern)]
+    files = [f for place in places for f in place.rglob("*.py")] + [
+        f for pattern in _MAKERS for f in here.glob(pattern)
+    ]
     digest = hashlib.sha256()
     for path in sorted(files):
         digest.update(f"{path.parent.name}/{path.name}".encode())

@@ -114,7 +114,9 @@ def _load(folder: Path, path: Path) -> ModuleType:
     except Exception as error:
         line = line_in(error, [path])
         place = f"{_shown(path)}:{line[1]}" if line else _shown(path)
-        raise KernelWrong(f"{place} raises {type(error).__name__} when it is loaded: {error}. Nothing was run.") from error
+        raise KernelWrong(
+            f"{place} raises {type(error).__name__} when it is loaded: {error}. Nothing was run."
+        ) from error
 
 
 def load_file(path: Path, name: str) -> ModuleType:
@@ -248,15 +250,21 @@ def _check_operation(folder: Path, operation: Operation) -> list[str]:
             problems.append(f"{place}: there are no {group} shapes.")
         for shape in shapes:
             if tuple(shape) != tuple(operation.axes):
-                problems.append(f"{place}: {group} shape {dict(shape)} does not have the axes {', '.join(operation.axes)}.")
+                problems.append(
+                    f"{place}: {group} shape {dict(shape)} does not have the axes {', '.join(operation.axes)}."
+                )
     if problems:
         return problems  # what follows needs sound shapes
     for rung in operation.ladder:
         problems += [f"{operation.rung_path(rung)}: {text}" for text in _check_rung(operation, rung)]
-    for file in sorted({*(f"{rung.module}.py" for rung in operation.ladder), *(p.name for p in folder.glob("in_*.py"))}):
+    for file in sorted(
+        {*(f"{rung.module}.py" for rung in operation.ladder), *(p.name for p in folder.glob("in_*.py"))}
+    ):
         problems += _check_functions(folder / file, operation)
     seen = [operation.rung_path(rung) for rung in operation.ladder]
-    problems += [f"{path} stands twice in the ladder." for path in sorted({path for path in seen if seen.count(path) > 1})]
+    problems += [
+        f"{path} stands twice in the ladder." for path in sorted({path for path in seen if seen.count(path) > 1})
+    ]
     return problems
 
 
@@ -305,12 +313,16 @@ def _check_functions(path: Path, operation: Operation) -> list[str]:
         for name in public
         if name not in rows
     ]
-    problems += [f"{_shown(path)} defines no `{name}`, but op.py has a row for it." for name in sorted(rows - set(public))]
+    problems += [
+        f"{_shown(path)} defines no `{name}`, but op.py has a row for it." for name in sorted(rows - set(public))
+    ]
     for name in sorted(rows & set(public)):
         arguments = public[name].args
         optional = len(arguments.defaults)
         if optional:
-            problems.append(f"{_shown(path)}: `{name}` has optional positional arguments; tile sizes are keyword-only (after `*`).")
+            problems.append(
+                f"{_shown(path)}: `{name}` has optional positional arguments; tile sizes are keyword-only (after `*`)."
+            )
         if any(default is None for default in arguments.kw_defaults):
             problems.append(f"{_shown(path)}: `{name}` has a keyword argument without a default.")
     return problems

@@ -190,7 +190,9 @@ def difference_finding(difference: compare.Difference) -> Finding:
     return {"kind": "values", "level": "fail", **difference.to_dict()}
 
 
-def exception_finding(error: BaseException, files: Sequence[Path], code: str = "E2", kind: str = "exception") -> Finding:
+def exception_finding(
+    error: BaseException, files: Sequence[Path], code: str = "E2", kind: str = "exception"
+) -> Finding:
     """An exception in the learner's file: its line there, its type, its text."""
     place = catalogue.line_in(error, files)
     text = str(error).strip() or "no message"
@@ -256,7 +258,15 @@ def check_rung(
 
 
 def _broken_file(message: str) -> Result:
-    finding = {"code": "E1", "kind": "exception", "level": "fault", "message": message, "file": None, "line": None, "count": 1}
+    finding = {
+        "code": "E1",
+        "kind": "exception",
+        "level": "fault",
+        "message": message,
+        "file": None,
+        "line": None,
+        "count": 1,
+    }
     return {"case": "", "shape": {}, "dtype": "", "verdict": "fail", "reason": message, "findings": [finding]}
 
 

@@ -61,7 +61,9 @@ def target_of(gpu: str | None, on_card: bool) -> tuple[Any, str, str]:
     if on_card:
         found = hardware.detect()
         if not found.usable:
-            raise EnvironmentProblem(f"--card: {found.reason} Nothing was checked. Leave --card away to check on ptxvm.")
+            raise EnvironmentProblem(
+                f"--card: {found.reason} Nothing was checked. Leave --card away to check on ptxvm."
+            )
         chosen = found.usable[0]
         return chosen, f"card:{chosen.uuid}", f"on the card: {chosen.name} ({chosen.cc})"
     card = hardware.gpu(gpu or DEFAULT_GPU)

@@ -251,7 +251,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else errors.OK
     except BrokenPipeError:  # the reader (head, less) has seen enough
-        sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PLW1514 - what is still buffered goes nowhere
+        sys.stdout = open("/dev/null", "w")  # noqa: SIM115 - what is still buffered goes nowhere
         return errors.OK
     except BaseException as error:
         if isinstance(error, SystemExit):

@@ -154,13 +154,17 @@ def compare(
     errors: list[tuple[float | None, float | None]] = []
     for name, output in declared.items():
         if name not in want:
-            raise KernelWrong(f"op.py: the reference returns no {name}, but outputs() declares it. Nothing was compared.")
+            raise KernelWrong(
+                f"op.py: the reference returns no {name}, but outputs() declares it. Nothing was compared."
+            )
         if tuple(want[name].shape) != tuple(output.shape):
             raise KernelWrong(
                 f"op.py: the reference of {name} has shape {tuple(want[name].shape)}, outputs() declares {tuple(output.shape)}. "
                 "Nothing was compared."
             )
-        difference, err_abs, err_rel = compare_one(name, outputs[name].tensor, want[name], tolerance, output.dtype, inputs)
+        difference, err_abs, err_rel = compare_one(
+            name, outputs[name].tensor, want[name], tolerance, output.dtype, inputs
+        )
         found += [difference] if difference else []
         found += _broken_bands(name, outputs[name])
         errors.append((err_abs, err_rel))
@@ -187,7 +191,9 @@ def compare_one(
         return Difference("C3", name, "other", evidence, "", want.numel(), want.numel()), None, None
     want = want.to(got.device)
     exact = not got.is_floating_point() and not want.is_floating_point()
-    g, w = (got.long(), want.long()) if exact and tolerance.atol == tolerance.rtol == 0 else (got.double(), want.double())
+    g, w = (
+        (got.long(), want.long()) if exact and tolerance.atol == tolerance.rtol == 0 else (got.double(), want.double())
+    )
     finite = torch.isfinite(g) & torch.isfinite(w) if g.is_floating_point() else torch.ones_like(g, dtype=torch.bool)
     error = torch.where(finite, (g - w).abs(), torch.zeros_like(g))
     if g.is_floating_point():
@@ -250,11 +256,17 @@ def _broken_bands(name: str, placed: Placed) -> list[Difference]:
         bad = (band != BAND).nonzero().flatten()
         if bad.numel():
             distance = int(placed.band - 1 - bad[-1]) // size if side == "before" else int(bad[0]) // size
-            where = f"{distance + 1} element{'s' if distance else ''} before its start" if side == "before" else f"{distance} elements past its end"
+            where = (
+                f"{distance + 1} element{'s' if distance else ''} before its start"
+                if side == "before"
+                else f"{distance} elements past its end"
+            )
             if side == "after" and distance == 0:
                 where = "the first element past its end"
             evidence = f"{name} was written outside: {bad.numel()} bytes of the guard band, nearest {where}"
-            found.append(Difference("C3", name, "band", evidence, "which index passes the edge?", int(bad.numel()), placed.band))
+            found.append(
+                Difference("C3", name, "band", evidence, "which index passes the edge?", int(bad.numel()), placed.band)
+            )
     return found
 
 
@@ -267,8 +279,20 @@ def _changed(name: str, placed: Placed) -> list[Difference]:
     offset = int(bad[0]) - placed.band
     evidence = f"the input {name} was changed: {bad.numel():,} bytes, first at byte {offset}"
     if placed.tensor.is_contiguous() and 0 <= offset < placed.tensor.numel() * size:
-        evidence = f"the input {name} was changed, first {at(name, _unravel(offset // size, tuple(placed.tensor.shape)))}"
-    return [Difference("C3", name, "input", evidence, "are the arguments of the launch in order?", int(bad.numel()) // size or 1, placed.tensor.numel())]
+        evidence = (
+            f"the input {name} was changed, first {at(name, _unravel(offset // size, tuple(placed.tensor.shape)))}"
+        )
+    return [
+        Difference(
+            "C3",
+            name,
+            "input",
+            evidence,
+            "are the arguments of the launch in order?",
+            int(bad.numel()) // size or 1,
+            placed.tensor.numel(),
+        )
+    ]
 
 
 # -- small helpers -------------------------------------------------------------------------------------------------

@@ -42,7 +42,13 @@ def profile_rung(
     "ptx_sha256", "counts" (None: compiled, not executed), "launches": [{kernel, grid, block, regs, spill_bytes,
     smem_bytes, threads, tool}]}. `from_cache` says whether every case came from the cache.
     """
-    result: dict[str, Any] = {"rung": operation.rung_path(rung), "verdict": "pass", "reason": "", "cases": [], "counted": None}
+    result: dict[str, Any] = {
+        "rung": operation.rung_path(rung),
+        "verdict": "pass",
+        "reason": "",
+        "cases": [],
+        "counted": None,
+    }
     try:
         function = catalogue.function(operation, rung, root)
     except EnvironmentProblem as error:

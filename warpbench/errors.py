@@ -94,5 +94,11 @@ _PACKAGES = {
 def missing_package(module: str | None) -> EnvironmentProblem:
     """A module that cannot be imported, with the line that installs it."""
     name = (module or "a package").partition(".")[0]
-    line = f"pip install '{_PACKAGES.get(name, name)}'" if "[" in _PACKAGES.get(name, name) else f"pip install {_PACKAGES.get(name, name)}"
-    return EnvironmentProblem(f"{name} is not installed. Nothing was run. Install it: {line} (or everything: make setup)")
+    line = (
+        f"pip install '{_PACKAGES.get(name, name)}'"
+        if "[" in _PACKAGES.get(name, name)
+        else f"pip install {_PACKAGES.get(name, name)}"
+    )
+    return EnvironmentProblem(
+        f"{name} is not installed. Nothing was run. Install it: {line} (or everything: make setup)"
+    )

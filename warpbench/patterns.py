@@ -70,7 +70,9 @@ def _not_a_number(got: Tensor, want: Tensor, wrong: Tensor) -> Pattern | None:
     lost = wrong & got.isfinite() & ~want.isfinite()
     half = int(wrong.sum()) / 2
     if int(nan.sum()) >= half:
-        return Pattern("nan_origin", _origin(want, "NaN where a number is wanted: which 0/0, inf - inf or unwritten value enters?"))
+        return Pattern(
+            "nan_origin", _origin(want, "NaN where a number is wanted: which 0/0, inf - inf or unwritten value enters?")
+        )
     if int(overflow.sum()) >= half:
         return Pattern("nan_origin", "infinite where a number is wanted: which intermediate value overflows?")
     if int(lost.sum()) >= half:
@@ -102,9 +104,14 @@ def _scaled(got: Tensor, want: Tensor, wrong: Tensor) -> Pattern | None:
     if int(usable.sum()) < 4 or int((wrong & (want == 0) & (got != 0)).sum()):
         return None
     factor = _constant(got[usable] / want[usable])
-    if factor is None or float((want[usable].max() - want[usable].min()).abs()) <= 1e-6 * float(want[usable].abs().max()):
+    if factor is None or float((want[usable].max() - want[usable].min()).abs()) <= 1e-6 * float(
+        want[usable].abs().max()
+    ):
         return None
-    return Pattern("scaled", f"every wrong element is {factor:.4g} times the reference: which constant factor is missing or twice there?")
+    return Pattern(
+        "scaled",
+        f"every wrong element is {factor:.4g} times the reference: which constant factor is missing or twice there?",
+    )
 
 
 def _scaled_rows(got: Tensor, want: Tensor, wrong: Tensor) -> Pattern | None:
@@ -117,7 +124,9 @@ def _scaled_rows(got: Tensor, want: Tensor, wrong: Tensor) -> Pattern | None:
         usable = w[row].isfinite() & g[row].isfinite() & (w[row] != 0)
         if int(usable.sum()) < 4 or _constant(g[row][usable] / w[row][usable]) is None:
             return None
-    return Pattern("scaled", "each wrong row is the reference times one constant: is the row's sum or maximum complete?")
+    return Pattern(
+        "scaled", "each wrong row is the reference times one constant: is the row's sum or maximum complete?"
+    )
 
 
 def _constant(ratio: Tensor) -> float | None:
@@ -149,7 +158,9 @@ def _lower_precision(got: Tensor, want: Tensor, wrong: Tensor) -> Pattern | None
     if not 0 < worst <= 2.0**-6:
         return None
     return Pattern(
-        "lower_precision", f"it agrees to about {int(-math.log2(worst))} bits: is something computed or stored in a smaller type?", "C2"
+        "lower_precision",
+        f"it agrees to about {int(-math.log2(worst))} bits: is something computed or stored in a smaller type?",
+        "C2",
     )
 
 
@@ -175,7 +186,10 @@ def _where(wrong: Tensor) -> Pattern | None:
     left = total - first
     dense = 20 * count >= 19 * left and 20 * left < 19 * total
     if dense or (2 * count >= left and 4 * left <= total):
-        return Pattern("tail", f"only the last {left:,} element{'s' if left > 1 else ''}: who computes what lies beyond the last full block?")
+        return Pattern(
+            "tail",
+            f"only the last {left:,} element{'s' if left > 1 else ''}: who computes what lies beyond the last full block?",
+        )
     if wrong.dim() >= 2:
         columns = wrong.reshape(-1, wrong.shape[-1])
         width, rows = columns.shape[1], columns.shape[0]

@@ -47,7 +47,9 @@ class Pool:
     def __enter__(self) -> Pool:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Answer]]:
@@ -215,7 +217,9 @@ class _Worker:
         said = f" Its last words: {lines[-1]}" if lines else ""
         memory = " It may have run out of memory." if code == -signal.SIGKILL else ""
         place = f" at {case}" if case else ""
-        return _verdict(task, "not judged", f"the worker process died{place} ({how}).{memory}{said}", trace="\n".join(lines))
+        return _verdict(
+            task, "not judged", f"the worker process died{place} ({how}).{memory}{said}", trace="\n".join(lines)
+        )
 
 
 def environment(target: str) -> dict[str, str]:

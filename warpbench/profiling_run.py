@@ -231,7 +231,9 @@ def _measure(
                     roofs.append(Roof(**answer["roof"]))
                     file.append(roofs[-1])
                     continue
-                raise MeasurementInvalid(f"the card's copy roof could not be measured: {answer['reason']}. Nothing was timed.")
+                raise MeasurementInvalid(
+                    f"the card's copy roof could not be measured: {answer['reason']}. Nothing was timed."
+                )
             case, samples = measured_records(task, run, answer, order, measured.roofs_of(roofs), l2, options.root)
             file.append(case)
             if samples is not None:
@@ -244,7 +246,8 @@ def _measure(
             if case.dsl != "torch":
                 done(task["rung"], answer["verdict"])
             outcome.rows[len(todo.refused) :] = [
-                measured.row(c, s, measured.roofs_of(roofs), rivals.get((c.operation, str(c.shape))), l2) for c, s in kept
+                measured.row(c, s, measured.roofs_of(roofs), rivals.get((c.operation, str(c.shape))), l2)
+                for c, s in kept
             ]
 
 

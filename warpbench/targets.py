@@ -131,7 +131,12 @@ def explain(error: BaseException, files: Sequence[Path]) -> Finding | None:
     kind = type(error).__name__
     if kind in ("LaunchError", "PtxSyntaxError") or "ut of resources" in str(error):
         return exception_finding(error, files, kind="launch refused")
-    if "ompil" in kind or "Typing" in kind or "Lowering" in kind or kind in ("NvvmError", "NVRTCError", "UnsupportedError"):
+    if (
+        "ompil" in kind
+        or "Typing" in kind
+        or "Lowering" in kind
+        or kind in ("NvvmError", "NVRTCError", "UnsupportedError")
+    ):
         return exception_finding(error, files, kind="compile error")
     if catalogue.line_in(error, files) is None:
         return None

@@ -51,7 +51,9 @@ def main(arguments: list[str]) -> int:
             value = perform(task, backend, emit)
             emit({"event": "result", "value": value, "last": not backend.usable()})
         except MemoryError:
-            emit(_failure("not judged", f"it needs more than the {memory / 1e9:.0f} GB of memory that a worker may take"))
+            emit(
+                _failure("not judged", f"it needs more than the {memory / 1e9:.0f} GB of memory that a worker may take")
+            )
         except Exception as error:
             emit(_of(error))
     return 0

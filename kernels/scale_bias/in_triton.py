@@ -6,9 +6,7 @@ import triton.language as tl
 
 @triton.jit
 def _scale_bias(x_ptr, out_ptr, n, BLOCK: tl.constexpr):
-    i = tl.program_id(0) * BLOCK + tl.arange(
-        0, BLOCK
-    )  # (BLOCK,) indices, may pass n in the last program
+    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)  # (BLOCK,) indices, may pass n in the last program
     inside = i < n
     x = tl.load(x_ptr + i, mask=inside)
     # a Python float takes the type of the tensor that it meets: these are float32

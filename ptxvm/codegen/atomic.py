@@ -7,7 +7,18 @@ from ptxvm.codegen.emitter import BlockWriter, emits, refuse
 from ptxvm.codegen.memory import SPACES, address
 from ptxvm.types import Instruction, Sink
 
-ORDER_AND_SCOPE = {"relaxed", "acquire", "release", "acq_rel", "cta", "cluster", "gpu", "sys", "noftz", "L2::cache_hint"}
+ORDER_AND_SCOPE = {
+    "relaxed",
+    "acquire",
+    "release",
+    "acq_rel",
+    "cta",
+    "cluster",
+    "gpu",
+    "sys",
+    "noftz",
+    "L2::cache_hint",
+}
 TYPES = {
     "add": {"u32", "s32", "u64", "s64", "f16", "f16x2", "bf16", "bf16x2", "f32", "f64"},
     "min": {"u32", "s32", "u64", "s64", "f16x2", "bf16x2"},

@@ -51,9 +51,7 @@ class Compiled:
 
 def compile_function(function: Function, graph: Graph) -> Compiled:
     """Generate and execute the Python text of a kernel. Raises Unsupported for the first form that is not executed."""
-    sites = tuple(
-        Site(i.index, i, i.source, graph.provenance.get(i.index, frozenset())) for i in function.instructions
-    )
+    sites = tuple(Site(i.index, i, i.source, graph.provenance.get(i.index, frozenset())) for i in function.instructions)
     namespace: dict[str, Any] = {"np": np, "nm": numerics, "wp": warp, "mm": mma}
     lines: list[str] = []
     instruction_at: dict[int, int] = {}

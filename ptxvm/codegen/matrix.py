@@ -21,7 +21,7 @@ def _items(operand: Operand) -> tuple[Operand, ...]:
 def mma(w: BlockWriter, ins: Instruction) -> None:
     shape_word = next((SHAPE.fullmatch(p) for p in ins.parts if SHAPE.fullmatch(p)), None)
     rest = [p for p in ins.parts[1:] if p not in WORDS and not SHAPE.fullmatch(p)]
-    if shape_word is None or len(rest) != 4 or ins.guard is not None or ("row", "col") != _layout(ins):
+    if shape_word is None or len(rest) != 4 or ins.guard is not None or _layout(ins) != ("row", "col"):
         raise refuse(ins)
     m, n, k = (int(s) for s in shape_word.groups())
     d_kind, a_kind, b_kind, c_kind = rest

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from warpbench import catalogue
 from warpbench.errors import EnvironmentProblem, KernelWrong, UsageError, missing_package, unknown
 
@@ -108,7 +109,9 @@ def test_another_package_called_kernels_is_told(tmp_path):
     (tmp_path / "kernels" / "__init__.py").touch()
     code = "from warpbench import catalogue, errors\ntry: catalogue.operations()\nexcept errors.EnvironmentProblem as e: print(e)"
     environment = {"PYTHONPATH": f"{tmp_path}:{catalogue.ROOT}", "PATH": "/usr/bin:/bin"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment, cwd=tmp_path
+    )
     assert "another package called `kernels` is imported first" in done.stdout
     assert str(tmp_path) in done.stdout
 
@@ -173,7 +176,10 @@ def test_a_sound_catalogue_has_no_problem(make_catalogue):
 @pytest.mark.parametrize(
     ("kernels", "words"),
     [
-        (GOOD + "def third(x): pass\n", "defines `third`, but op.py has no row for it. Add a Rung, or start its name with an underscore."),
+        (
+            GOOD + "def third(x): pass\n",
+            "defines `third`, but op.py has no row for it. Add a Rung, or start its name with an underscore.",
+        ),
         ("def plain(x, factor, out): pass\n", "defines no `other`, but op.py has a row for it."),
         ("def plain(:\n", "in_numba.py:1 does not parse"),
         (GOOD.replace("*, BLOCK", "BLOCK"), "`plain` has optional positional arguments"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+
 from ptxvm.report import Counters, Finding, Report
 from warpbench import cache, catalogue, check, counts
 from warpbench.targets import Bare, Emulated, explain
@@ -32,7 +33,9 @@ class Fake(Bare):
         report = None
         if execute and not self.not_executed:
             call()
-            counters = Counters(global_load_requests=2, global_load_sectors=8, global_store_requests=2, global_store_sectors=8)
+            counters = Counters(
+                global_load_requests=2, global_load_sectors=8, global_store_requests=2, global_store_sectors=8
+            )
             report = Report("k", (1, 1, 1), (32, 1, 1), counters, races=self.findings)
         return [
             SimpleNamespace(
@@ -182,7 +185,8 @@ def test_only_the_learners_file_is_blamed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("LaunchError", "launch refused"), ("CompilationError", "compile error"), ("TypingError", "compile error")]
+    ("name", "kind"),
+    [("LaunchError", "launch refused"), ("CompilationError", "compile error"), ("TypingError", "compile error")],
 )
 def test_refused_launches_and_compile_errors_have_kinds_of_their_own(name, kind):
     error = type(name, (Exception,), {})("what is wrong")
@@ -197,7 +201,9 @@ def own_cache(tmp_path, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def no_assembler(monkeypatch):
-    monkeypatch.setattr(counts, "static", lambda launch, arch: {"kernel": launch.kernel, "regs": 10, "spill_bytes": 0, "smem_bytes": 64})
+    monkeypatch.setattr(
+        counts, "static", lambda launch, arch: {"kernel": launch.kernel, "regs": 10, "spill_bytes": 0, "smem_bytes": 64}
+    )
 
 
 def profiled(root, backend):

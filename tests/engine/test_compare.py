@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from warpbench import compare
 from warpbench.contract import Output, Tolerance
 
@@ -129,7 +130,9 @@ def test_an_input_that_was_changed_is_named_with_its_place():
     x.tensor[1, 2] = 5.0
     out = compare.place_output(Output((1,), "f32"))
     out.tensor.fill_(1.0)
-    found = compare.compare({"out": out}, {"out": Output((1,), "f32")}, {"out": torch.ones(1).double()}, CLOSE, {"x": x})
+    found = compare.compare(
+        {"out": out}, {"out": Output((1,), "f32")}, {"out": torch.ones(1).double()}, CLOSE, {"x": x}
+    )
     assert only(found).code == "C3"
     assert "the input x was changed, first x[1, 2]" in only(found).message()
 
@@ -138,7 +141,9 @@ def test_an_input_that_is_nan_is_not_called_changed():
     x = compare.place_input(torch.full((4,), float("nan")))
     out = compare.place_output(Output((1,), "f32"))
     out.tensor.fill_(1.0)
-    found = compare.compare({"out": out}, {"out": Output((1,), "f32")}, {"out": torch.ones(1).double()}, CLOSE, {"x": x})
+    found = compare.compare(
+        {"out": out}, {"out": Output((1,), "f32")}, {"out": torch.ones(1).double()}, CLOSE, {"x": x}
+    )
     assert found.ok
 
 
@@ -168,7 +173,9 @@ def test_the_tail_was_never_written():
     placed.tensor[:32] = want[:32].float()
     difference = only(compare.compare({"out": placed}, {"out": Output((33,), "f32")}, {"out": want}, CLOSE))
     assert (difference.code, difference.pattern, difference.first) == ("C3", "stale", (32,))
-    assert difference.evidence.startswith("1 of 33 elements of out still holds the poison: out[32] was never written, want 1.")
+    assert difference.evidence.startswith(
+        "1 of 33 elements of out still holds the poison: out[32] was never written, want 1."
+    )
     assert "only the last 1 element" in difference.guess
 
 

@@ -6,6 +6,7 @@ import os
 import time
 
 import pytest
+
 from warpbench.pool import Pool, environment
 
 HEADER = '''
@@ -95,7 +96,9 @@ def test_a_package_that_is_missing_is_not_a_wrong_kernel(make_catalogue):
 
 def test_leaving_early_ends_the_workers(make_catalogue, tmp_path):
     root = make_catalogue(other(f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(3600)"))
-    tasks = [{"task": "check", "rung": f"double/numba/{rung}", "root": str(root)} for rung in ("plain", "other", "other")]
+    tasks = [
+        {"task": "check", "rung": f"double/numba/{rung}", "root": str(root)} for rung in ("plain", "other", "other")
+    ]
     with Pool("bare", 1) as pool:
         for _, answer in pool.run(tasks):
             assert answer["verdict"] == "pass"

@@ -6,6 +6,7 @@ import gzip
 import json
 
 import pytest
+
 from warpbench.errors import UsageError
 from warpbench.measure import header, records
 from warpbench.measure.files import Writer, read

@@ -6,6 +6,7 @@ import math
 import random
 
 import pytest
+
 from warpbench.measure import cache, statistics
 
 MIB = 1 << 20
@@ -21,7 +22,9 @@ def test_median_and_quantiles():
 
 
 # ranks of the 95 % interval of the median, from tables of the sign test
-@pytest.mark.parametrize(("n", "rank"), [(5, 0), (6, 1), (8, 1), (9, 2), (11, 2), (12, 3), (20, 6), (30, 10), (100, 40)])
+@pytest.mark.parametrize(
+    ("n", "rank"), [(5, 0), (6, 1), (8, 1), (9, 2), (11, 2), (12, 3), (20, 6), (30, 10), (100, 40)]
+)
 def test_interval_of_the_median_by_order_statistics(n, rank):
     samples = list(range(1, n + 1))
     assert statistics.median_interval(samples) == ((rank, n + 1 - rank) if rank else None)

@@ -38,7 +38,11 @@ def comment_lines(path: Path) -> set[int]:
         lines = path.read_text(encoding="utf-8").splitlines()
         return {number for number, line in enumerate(lines, 1) if "//" in line and "-----" not in line}
     with path.open("rb") as file:
-        return {t.start[0] for t in tokenize.tokenize(file.readline) if t.type == tokenize.COMMENT and "-----" not in t.string}
+        return {
+            t.start[0]
+            for t in tokenize.tokenize(file.readline)
+            if t.type == tokenize.COMMENT and "-----" not in t.string
+        }
 
 
 def blocks_of(path: Path) -> list[str]:
@@ -162,7 +166,10 @@ def test_inputs_come_from_the_seed(operation):
         tensors = {name for name, value in first.items() if isinstance(value, torch.Tensor)}
         assert tensors
         for name in tensors:
-            a, b, c = (bytes(inputs[name].contiguous().view(torch.uint8).flatten().tolist()) for inputs in (first, again, other))
+            a, b, c = (
+                bytes(inputs[name].contiguous().view(torch.uint8).flatten().tolist())
+                for inputs in (first, again, other)
+            )
             assert a == b, f"{operation.name}: {name} differs between two draws from one seed"
             assert a != c, f"{operation.name}: {name} does not depend on the seed"
             assert first[name].device.type == "cpu"

@@ -36,11 +36,13 @@ COMPUTE = {
     "reduce_sum": lambda r, x: r(r(x).reshape(-1, 64).sum(1)).sum().reshape(1),
     "softmax": lambda r, x: torch.softmax(r(x), 1),
     "gemm_f32": lambda r, a, b: r(a) @ r(b),
-    "gemm_fp8": lambda r, a, b: r(r(a.float()[:, ::2]) @ r(b.float()[:, ::2]).t()) + r(a.float()[:, 1::2]) @ r(b.float()[:, 1::2]).t(),
+    "gemm_fp8": lambda r, a, b: (
+        r(r(a.float()[:, ::2]) @ r(b.float()[:, ::2]).t()) + r(a.float()[:, 1::2]) @ r(b.float()[:, 1::2]).t()
+    ),
     "attention": lambda r, q, k, v, causal: r(torch.softmax(scores(r(q), r(k), causal), 2)) @ r(v),
 }
 # the widest type that must not pass. The sums of gemm_fp8 hold more bits than float16 keeps; its inputs hold fewer
-NARROW = {name: (as_tf32, as_bf16) for name in COMPUTE} | {"gemm_fp8": (as_f16, as_bf16)}
+NARROW = dict.fromkeys(COMPUTE, (as_tf32, as_bf16)) | {"gemm_fp8": (as_f16, as_bf16)}
 
 
 def scores(q, k, causal):

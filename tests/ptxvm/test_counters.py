@@ -94,7 +94,9 @@ def test_bank_conflicts_of_a_stride(index, wavefronts):
     assert c.shared_wavefronts_ideal == 32
 
 
-@pytest.mark.parametrize(("width", "registers", "lanes"), [("v2.f32", "{%f1, %f2}", 16), ("v4.f32", "{%f1, %f2, %f3, %f4}", 8)])
+@pytest.mark.parametrize(
+    ("width", "registers", "lanes"), [("v2.f32", "{%f1, %f2}", 16), ("v4.f32", "{%f1, %f2, %f3, %f4}", 8)]
+)
 def test_wide_shared_accesses_go_by_half_and_quarter_warps(width, registers, lanes):
     unit = 4 * 32 // lanes
     c = count(shared_access("mov.u32 %r1, %t;", width, registers, unit), shared=TILE)
@@ -110,7 +112,9 @@ def test_a_shared_broadcast_is_one_wavefront():
 
 @pytest.mark.parametrize(("modulus", "contention"), [(1, 32), (4, 8), (32, 1)])
 def test_contention_of_atomics(modulus, contention):
-    body = f"rem.u32 %r1, %t, {modulus}; mul.wide.u32 %rd1, %r1, 4; add.s64 %rd2, %y, %rd1; red.global.add.u32 [%rd2], 1;"
+    body = (
+        f"rem.u32 %r1, %t, {modulus}; mul.wide.u32 %rd1, %r1, 4; add.s64 %rd2, %y, %rd1; red.global.add.u32 [%rd2], 1;"
+    )
     c = count(body)
     assert c.atomics == 1024
     assert c.atomic_contention == contention

@@ -131,7 +131,9 @@ def test_atomics_do_not_race():
 
 
 def test_shared_memory_read_before_anybody_wrote_it():
-    body = "mov.u32 %r2, s; shl.b32 %r1, %t, 2; add.s32 %r3, %r2, %r1; ld.shared.f32 %f2, [%r3]; st.global.f32 [%yi], %f2;"
+    body = (
+        "mov.u32 %r2, s; shl.b32 %r1, %t, 2; add.s32 %r3, %r2, %r1; ld.shared.f32 %f2, [%r3]; st.global.f32 [%yi], %f2;"
+    )
     report, _, _ = run(kernel(body, shared=S))
     assert [f.kind for f in report.races] == ["uninitialised read"]
 

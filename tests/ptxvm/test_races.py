@@ -458,7 +458,7 @@ class Slow:
 
 
 THREADS, CTAS = 80, 3  # the last warp is half empty
-WARPS = [range(0, 32), range(32, 64), range(64, 80)]
+WARPS = [range(32), range(32, 64), range(64, 80)]
 
 subsets = st.lists(st.booleans(), min_size=3, max_size=3)
 steps = st.one_of(
@@ -528,7 +528,13 @@ def apply(step, w, slow):
         mask = g.tids == rng.integers(THREADS)
     elif form == "few":
         mask = rng.random(g.shape) < 0.1
-    w.touch(kind, 4 * word, group=g, mask=mask, site=next(s for s in w.sites if s.ins.parts[0] == OPCODES[kind].split(".")[0]))
+    w.touch(
+        kind,
+        4 * word,
+        group=g,
+        mask=mask,
+        site=next(s for s in w.sites if s.ins.parts[0] == OPCODES[kind].split(".")[0]),
+    )
     active = np.broadcast_to(True if mask is None else mask, g.shape)
     c, t, x = (np.broadcast_to(v, g.shape)[active].tolist() for v in (g.ctas, g.tids, word))
     return slow.access(kind, zip(c, t, x, strict=True))

@@ -67,7 +67,9 @@ def load(root: Path | None = None) -> list[Exercise]:
     try:
         rows = tomllib.loads(path.read_text())
     except FileNotFoundError:
-        raise UsageError(f"{path} is missing. The course cannot start; run from a checkout of the repository.") from None
+        raise UsageError(
+            f"{path} is missing. The course cannot start; run from a checkout of the repository."
+        ) from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} cannot be read: {error}") from None
     if rows.get("format") != 1:

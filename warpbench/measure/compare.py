@@ -99,7 +99,7 @@ def _virtual(a: RecordFile, b: RecordFile, case_id: str) -> dict[str, Any]:
     for file in (a, b):
         count = file.counts.get(case_id)
         sides.append(
-            {name: None for name in COUNTS}
+            dict.fromkeys(COUNTS)
             if count is None
             else {
                 "sectors": count.sectors,

@@ -48,7 +48,9 @@ class Writer:
     def __enter__(self) -> Writer:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
@@ -80,7 +82,9 @@ def read(path: Path) -> RecordFile:
     if not isinstance(first, Run):
         raise _broken(path, 1, f"the first line is a {first.record}, it must be the run")
     if not isinstance(last, Seal):
-        raise _broken(path, len(lines), "the seal is missing: the program that wrote it was killed, or lines were cut off")
+        raise _broken(
+            path, len(lines), "the seal is missing: the program that wrote it was killed, or lines were cut off"
+        )
     if last.lines != len(lines) - 1:
         raise _broken(path, len(lines), f"the seal counts {last.lines} lines, there are {len(lines) - 1}")
     if last.sha256 != hashlib.sha256(b"".join(lines[:-1])).hexdigest():
@@ -159,10 +163,14 @@ def _bytes(path: Path) -> bytes:
         raw = path.read_bytes()
         return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
     except FileNotFoundError:
-        raise UsageError(f"{path} is not there. Nothing was read. Record files lie in profiling/runs and profiling/results.") from None
+        raise UsageError(
+            f"{path} is not there. Nothing was read. Record files lie in profiling/runs and profiling/results."
+        ) from None
     except (OSError, EOFError) as error:
         raise UsageError(f"{path} cannot be read: {error}. Nothing was read.") from None
 
 
 def _broken(path: Path, number: int, problem: str) -> UsageError:
-    return UsageError(f"{path}:{number} is broken: {problem}. Nothing of this file was used. Make it again: warpbench profile")
+    return UsageError(
+        f"{path}:{number} is broken: {problem}. Nothing of this file was used. Make it again: warpbench profile"
+    )

@@ -242,7 +242,14 @@ class Seal:
 
 
 Record = Run | Roof | Case | Replicate | Count | Seal
-CLASSES: Mapping[str, type[Record]] = {"run": Run, "roof": Roof, "case": Case, "replicate": Replicate, "count": Count, "seal": Seal}
+CLASSES: Mapping[str, type[Record]] = {
+    "run": Run,
+    "roof": Roof,
+    "case": Case,
+    "replicate": Replicate,
+    "count": Count,
+    "seal": Seal,
+}
 
 
 def canonical(data: Any) -> str:

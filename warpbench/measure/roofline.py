@@ -46,7 +46,9 @@ def theoretical(run_id: str, card: Any) -> list[Roof]:
         roofs.append(Roof(run_id, "bw_theory", card.gpu.bandwidth_gbps, "GB/s", "table", table_row=card.slug))
     if card.gpu.fp32_tflops is not None and not card.partitioned:
         roofs.append(
-            Roof(run_id, "flops_theory_rated", card.gpu.fp32_tflops, "TFLOP/s", "table", dtype="f32", table_row=card.slug)
+            Roof(
+                run_id, "flops_theory_rated", card.gpu.fp32_tflops, "TFLOP/s", "table", dtype="f32", table_row=card.slug
+            )
         )
     if not card.partitioned:
         for key, value in card.gpu.tensor_tflops.items():

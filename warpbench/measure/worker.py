@@ -71,7 +71,13 @@ def measure_case(
         finding = backend.explain(error, files)
         if finding is None:
             raise
-        judged = {"case": str(case), "shape": dict(case.shape), "dtype": case.dtype, "verdict": "fail", "findings": [finding]}
+        judged = {
+            "case": str(case),
+            "shape": dict(case.shape),
+            "dtype": case.dtype,
+            "verdict": "fail",
+            "findings": [finding],
+        }
         result["cases"].append(judged)
     if judged["verdict"] != "pass":
         result.update(verdict="fail", reason=check.first_message(judged), sample=None)

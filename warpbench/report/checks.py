@@ -36,7 +36,11 @@ def findings(found: Sequence[Mapping[str, Any]]) -> list[str]:
         # a race or a fault is the cause; wrong values below it are its consequence
         because = "so: " if finding["kind"] == "values" and kinds - {"values"} else ""
         text = str(finding["message"]).splitlines() or [""]
-        out.append(f"    {code}  {because}{text[0]}".replace("      ", "    ") if not code else f"    {code}  {because}{text[0]}")
+        out.append(
+            f"    {code}  {because}{text[0]}".replace("      ", "    ")
+            if not code
+            else f"    {code}  {because}{text[0]}"
+        )
         out += [f"        {line.strip()}" for line in text[1:]]
     return out
 

@@ -52,9 +52,11 @@ def show(found: Mapping[str, Any]) -> None:
     for note in found["notes"]:
         print(f"note: {note}")
     equal = len(found["rows"]) - len(rows)
-    notes = [f"{equal} of {len(found['rows'])} rungs count the same in A and B"] if kind == "virtual" else [
-        "B/A below 1: B is faster. Medians of one process each, so there is no interval and no verdict"
-    ]
+    notes = (
+        [f"{equal} of {len(found['rows'])} rungs count the same in A and B"]
+        if kind == "virtual"
+        else ["B/A below 1: B is faster. Medians of one process each, so there is no interval and no verdict"]
+    )
     for side, only in (("A", found["only_a"]), ("B", found["only_b"])):
         if only:
             notes.append(f"only in {side}: {', '.join(only[:5])}{' ...' if len(only) > 5 else ''}")

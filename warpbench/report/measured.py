@@ -70,7 +70,9 @@ def implausible(case: Case, seconds: float, roofs: Mapping[str, float], l2_bytes
     return f"{seconds_text(seconds)} is faster than the card's {least[1]} allows ({seconds_text(least[0])}): not a time of this work"
 
 
-def row(case: Case, samples: Replicate | None, roofs: Mapping[str, float], rival_s: float | None, l2_bytes: int) -> dict[str, Any]:
+def row(
+    case: Case, samples: Replicate | None, roofs: Mapping[str, float], rival_s: float | None, l2_bytes: int
+) -> dict[str, Any]:
     """One case as plain data. None is unknown or not measured."""
     good = samples is not None and samples.status == "ok" and bool(samples.t_us)
     seconds = statistics.median(samples.t_us) / 1e6 if good and samples else None
@@ -131,7 +133,11 @@ def cells(one: Mapping[str, Any]) -> list[str]:
     ratio = one["torch_over_this"]
     return [
         one["rung"],
-        "not run" if one["verdict"] == "skipped" and not timed else "" if one["rung"].endswith("/torch/rival") else one["verdict"],
+        "not run"
+        if one["verdict"] == "skipped" and not timed
+        else ""
+        if one["rung"].endswith("/torch/rival")
+        else one["verdict"],
         seconds_text(one["seconds"]) if timed else "-",
         f"{100 * one['spread']:.1f} %" if one["spread"] is not None else "-",
         rate,

@@ -65,7 +65,11 @@ def show(outcome: Outcome, kept: Path | None) -> None:
     if outcome.path is not None:
         print(f"record: {shown(kept or outcome.path)}")
     if outcome.interrupted:
-        again = "counts that are done come from the cache" if outcome.kind == "virtual" else "only what is missing is measured"
+        again = (
+            "counts that are done come from the cache"
+            if outcome.kind == "virtual"
+            else "only what is missing is measured"
+        )
         print(f"go on with: warpbench profile --rest-of {shown(outcome.path)} ({again})", file=sys.stderr)
 
 
