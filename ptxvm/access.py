@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
+
+import numpy as np
 
 from ptxvm.group import Array, Group
 from ptxvm.types import Instruction, Source
@@ -39,16 +42,31 @@ class Access:
     width: int
     address: Array
     mask: Array | None
-    _starts: Array | bool | None = field(default=False, init=False)  # of `row_starts`; False: not looked at yet
+    values: Sequence[Array] | None = None  # of a store: the unsigned arrays written, one after the other
+    _starts: Array | Literal[False] | None = field(default=False, init=False)  # of `row_starts`; False: not known yet
+
+    def cell_values(self, shift: int, alike: bool) -> Array:
+        """(rows, cells) what a store puts into each cell of 1 << `shift` bytes, of its active threads in lane order.
+
+        alike   the mask is the same in all CTAs: a row a CTA; else one row of all threads
+        """
+        assert self.values is not None
+        shape = self.group.shape
+        whole = np.stack([np.broadcast_to(v, shape) for v in self.values], axis=-1)  # (nc, nt, count)
+        cells = whole.view(f"u{min(1 << shift, whole.itemsize)}")  # (nc, nt, cells of a lane)
+        if alike:
+            kept = cells if self.mask is None else cells[:, np.broadcast_to(self.mask, (1, shape[1]))[0]]
+            return kept.reshape(shape[0], -1)
+        return (cells if self.mask is None else cells[np.broadcast_to(self.mask, shape)]).reshape(1, -1)
 
     def row_starts(self) -> Array | None:
-        """(nc, 1) address of each CTA's first thread, where the others follow it without a gap and all are active; else None.
+        """(nc, 1) address of each CTA's first thread, if all are active and follow it without a gap; else None.
 
         The usual access of a coalesced kernel; who knows that it is one need not look at its single addresses.
         """
         if self._starts is False:
             self._starts = self._find_starts()
-        return self._starts  # type: ignore[return-value]
+        return self._starts
 
     def _find_starts(self) -> Array | None:
         a = self.address

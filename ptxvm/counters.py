@@ -12,8 +12,8 @@
     contention    the greatest number of lanes of a warp whose atomics hit one address
     unique        sectors of the launch, each counted once: what must come from memory at least
 
-All are of PTX instructions: the hardware's counters are equal unless ptxas changes the instruction. Instruction counts are
-the number of times a warp (or thread) ran a block times what stands in it, so they cost nothing.
+All are of PTX instructions: the hardware's counters are equal unless ptxas changes the instruction. Instruction counts
+are the number of times a warp (or thread) ran a block times what stands in it, so they cost nothing.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class Counting:
             counters.global_store_bytes += lanes * a.width
 
     def _coalesced(self, a: Access, touched: Array) -> tuple[int, int, int] | None:
-        """(requests, sectors, active lanes) of an access whose lanes follow each other without a gap; None for others."""
+        """(requests, sectors, active lanes) of an access whose lanes follow each other without a gap; else None."""
         starts = a.row_starts()
         if starts is None or a.group.warp_slots()[0] is not None:
             return None

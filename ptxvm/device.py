@@ -218,7 +218,7 @@ class Device:
                     if counting is not None:
                         memory.observers.append(counting.access)
                     if races is not None:
-                        races.begin_batch(cta_ids, memory.shared_stride)
+                        races.begin_batch(cta_ids, memory.shared_stride, memory)
                         memory.observers.append(races.access)
                     BatchRun(compiled, machine, schedule, counting).run()
             if races is not None:

@@ -44,7 +44,7 @@ class LaunchError(PtxvmError):
 
 
 class Fault(PtxvmError):
-    """A kernel that was stopped. `finding` says what, where, who and which object; `report` what was counted until then."""
+    """A kernel that was stopped. `finding` says what, where, who and which object; `report` what was counted so far."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.message())

@@ -118,7 +118,7 @@ class Group:
                 self.block, self.ctas, self.tids, {k: self.regs[k] for k in live if k in self.regs}, self.product
             )
         if self.product and mask.shape[0] > 1 and mask.shape[1] > 1:
-            rows, columns = mask.any(axis=1), mask.any(axis=0)
+            rows, columns = np.logical_or.reduce(mask, axis=1), np.logical_or.reduce(mask, axis=0)
             if (mask == (rows[:, None] & columns)).all():  # separable: still a product
                 return self._rows(rows, live)._columns(columns, live)
             return self.flatten(live)._rows(mask.ravel(), live)

@@ -1,7 +1,7 @@
 """The runtime of one batch of CTAs: what generated code calls as `rt`.
 
-Memory, special registers, addresses of variables, asynchronous copies, and the translation of a fault of some lanes into
-a `Finding` in the learner's coordinates.
+Memory, special registers, addresses of variables, asynchronous copies, and the translation of a fault of some lanes
+into a `Finding` in the learner's coordinates.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Dim3 = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the variables of a kernel lie: byte offsets in shared and local memory, addresses of global and constant ones."""
+    """Byte offsets of a kernel's variables in shared and local memory, addresses of its global and constant ones."""
 
     shared: Mapping[str, int]
     local: Mapping[str, int]

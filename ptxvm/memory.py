@@ -29,7 +29,7 @@ Observer = Callable[[Access], None]
 
 
 class Memory:
-    """The memory of one batch of CTAs. Bytes of shared memory are (ctas, shared_stride), of local (ctas * threads, local)."""
+    """The memory of one batch of CTAs: shared bytes are (ctas, shared_stride), local ones (ctas * threads, local)."""
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class Memory:
                 self.store(g, site, real, address - offset, lanes, values)
             return
         size = values[0].dtype.itemsize
-        self.check(g, site, space, address, mask, size * len(values), "store")  # type: ignore[arg-type]
+        self.check(g, site, space, address, mask, size * len(values), "store", values)  # type: ignore[arg-type]
         index = self._index(g, space, address) >> _SHIFT[size]
         view = self._views[space][size]
         if mask is None:
@@ -120,7 +120,7 @@ class Memory:
     def atomic_cells(
         self, g: Group, site: Site, space: str, address: Array, mask: Array | None, size: int
     ) -> list[tuple[Array, Array, Array]]:
-        """For each space touched: the view of `size`-byte cells, the cell of each active lane in lane order, the lanes."""
+        """For each space touched: the view of `size`-byte cells, each active lane's cell in lane order, the lanes."""
         parts = []
         spaces = self._by_space(g, address, mask) if space == "generic" else [(space, mask, 0)]
         for real, lanes, offset in spaces:
@@ -131,6 +131,10 @@ class Memory:
             active = np.broadcast_to(np.True_ if lanes is None else lanes, g.shape)
             parts.append((self._views[real][size], index[active], active))
         return parts
+
+    def cells(self, space: Space, shift: int, index: Array) -> Array:
+        """The cells of 1 << `shift` bytes at flat indices of the global memory or of all CTAs' shared memory."""
+        return self._views[space][1 << shift].take(index, mode="clip")
 
     # -- addresses -----------------------------------------------------------------------------------------------
     def _index(self, g: Group, space: str, address: Array) -> Array:
@@ -178,7 +182,15 @@ class Memory:
 
     # -- checks --------------------------------------------------------------------------------------------------
     def check(
-        self, g: Group, site: Site, space: Space, address: Array, mask: Array | None, width: int, kind: Kind
+        self,
+        g: Group,
+        site: Site,
+        space: Space,
+        address: Array,
+        mask: Array | None,
+        width: int,
+        kind: Kind,
+        values: list[Array] | None = None,
     ) -> None:
         """Raise LaneFault for lanes that may not touch their address; note writes; tell the observers."""
         active = address if mask is None else _active(address, mask)
@@ -198,13 +210,14 @@ class Memory:
             limit = self.shared_bytes if space == "shared" else self.local_bytes
             if low < 0 or high > limit:
                 bad = (address < 0) | (address + width > limit)
-                detail = f"{kind} of {width} bytes; {space} memory of a {'block' if space == 'shared' else 'thread'} has {limit:,} bytes"
+                owner = "block" if space == "shared" else "thread"
+                detail = f"{kind} of {width} bytes; {space} memory of a {owner} has {limit:,} bytes"
                 if space == "shared" and limit == 0:
                     detail += " (was dynamic shared memory passed at the launch?)"
                 raise LaneFault("out of bounds", detail, _and(bad, mask), address, space)
         self._track(g, site, space, address, mask, width, kind)
         if self.observers:
-            access = Access(site, g, space, kind, width, address, mask)
+            access = Access(site, g, space, kind, width, address, mask, values)
             for observer in self.observers:
                 observer(access)
 

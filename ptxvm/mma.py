@@ -1,15 +1,15 @@
 """`mma.sync` and `ldmatrix`: which lane holds which element, and the product of whole tiles.
 
-Fragments of all 16-row shapes follow one rule. e is the number of elements in a 32-bit register, l the lane, j < e, and /
-divides integers:
+Fragments of all 16-row shapes follow one rule. e is the number of elements in a 32-bit register, l the lane, j < e,
+and / divides integers:
 
     A, register r      row l/4 + 8*(r&1)               column (l%4)*e + j + (r>>1)*4e
     B, register r      row (l%4)*e + j + r*4e          column l/4
     C and D, value i   row l/4 + 8*(i>>1)              column (l%4)*2 + (i&1)
 
-Products of f16, bf16, tf32 and fp8 are exact in float32; their sums are rounded by `np.matmul` in float32, not as a tensor core
-does it (which truncates and aligns in its own way), so results agree within tolerance and not to the last bit. Integer
-sums are exact.
+Products of f16, bf16, tf32 and fp8 are exact in float32; their sums are rounded by `np.matmul` in float32, not as a
+tensor core does it (which truncates and aligns in its own way), so results agree within tolerance and not to the last
+bit. Integer sums are exact.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ def mma(
 ) -> list[Array]:
     """D = A B + C for every warp of a group.
 
-    shape (m, n, k); kinds are the types of A, B and the accumulator ("f32", "f16" or "s32"). a, b: registers as uint32; c: four
-    float32 or int32 arrays, or two uint32 arrays of packed f16. Returns registers of D in the form of c.
+    shape (m, n, k); kinds are the types of A, B and the accumulator ("f32", "f16" or "s32"). a, b: registers as uint32;
+    c: four float32 or int32 arrays, or two uint32 arrays of packed f16. Returns registers of D in the form of c.
     """
     _whole_warps(g)
     m, n, k = shape
@@ -139,7 +139,8 @@ def ldmatrix(g: Group, shared: Array, rows: Array, transpose: bool) -> list[Arra
     shared  (ctas of the batch, bytes) uint8
     rows    (c, w, count, 8) byte addresses in the CTA's shared memory, each a multiple of 16
 
-    Lane l receives elements 2(l%4) and 2(l%4)+1 of row l/4, or of column l/4 with `transpose`. Returns `count` uint32 arrays.
+    Lane l receives elements 2(l%4) and 2(l%4)+1 of row l/4, or of column l/4 with `transpose`. Returns `count` arrays
+    of uint32.
     """
     _whole_warps(g)
     stride = shared.shape[1]

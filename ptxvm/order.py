@@ -1,7 +1,7 @@
 """What orders the threads of a CTA: barriers, named barriers, and operations of a warp.
 
-Time is the number of memory accesses seen so far. For each thread the question is up to which time it knows the accesses of
-another thread to be complete:
+Time is the number of memory accesses seen so far. For each thread the question is up to which time it knows the
+accesses of another thread to be complete:
 
     any two threads of a CTA      the last barrier of the whole CTA            `met[cta]`
     two warps                     the last named barrier that joined them,     `known[cta, mine, theirs]`
@@ -49,7 +49,7 @@ class Order:
         return False
 
     def named_barrier(self, parts: Sequence[tuple[Array, Array]], now: int) -> bool:
-        """Some warps of each CTA have met; (ctas, tids) of each part broadcast to each other. Whether all CTAs did alike."""
+        """Some warps of each CTA have met; (ctas, tids) of each part broadcast together. Whether all CTAs did alike."""
         hit = np.zeros((self.ctas, self.warps), bool)
         for ctas, tids in parts:
             hit[ctas, tids // WARP] = True
@@ -115,7 +115,7 @@ class Order:
         self.lanes[ctas, row_warp] = np.maximum(old, np.where(named, now, joint))
 
     def unordered(self, when: Array, theirs: Array, mine: Array, cta: Array) -> Array:
-        """Whether what thread `theirs` did at a time may still be going on for thread `mine` of the same CTA. 1-D arrays."""
+        """Whether what thread `theirs` did at a time may still go on for thread `mine` of the same CTA. 1-D arrays."""
         own, other = mine // WARP, theirs // WARP
         same = own == other
         seen = np.maximum(self.met[cta], np.where(same, self.synced[cta, own], 0))

@@ -1,18 +1,19 @@
 """The race detector: two accesses to one word, at least one of them a write, with nothing that orders them.
 
-Every access gets a number and is compared with the records of its words (`shadow.py`). Two threads of a CTA are ordered by a
-barrier that both reached, two lanes of a warp also by an operation of the warp (`order.py`). So `s[t] = x; y = s[31 - t]` without
-`__syncwarp` is found, though it gives the right answer here. Nothing but the end of the launch orders two CTAs; where the first
-one has executed a fence, a release or an atomic after its access, or the second one an acquire before its own, the
-finding is the lint "ordered by atomics": that they really order the two is not verified.
+Every access gets a number and is compared with the records of its words (`shadow.py`). Two threads of a CTA are ordered
+by a barrier that both reached, two lanes of a warp also by an operation of the warp (`order.py`). So
+`s[t] = x; y = s[31 - t]` without `__syncwarp` is found, though it gives the right answer here. Nothing but the end of
+the launch orders two CTAs; where the first one has executed a fence, a release or an atomic after its access, or the
+second one an acquire before its own, the finding is the lint "ordered by atomics": that they really order the two is
+not verified.
 
-Two atomics do not race with each other, nor do two lanes of one atomic instruction; in global memory a `volatile`, `relaxed`,
-`acquire` or `release` access counts as one, as PTX has it. Two lanes of one store that hit one word do race, also with
-equal values: which one stays is not defined.
+Two atomics do not race with each other, nor do two lanes of one atomic instruction; in global memory a `volatile`,
+`relaxed`, `acquire` or `release` access counts as one, as PTX has it. Two lanes of one store that hit one word do race,
+also with equal values: which one stays is not defined.
 
-Cost: while all CTAs of a batch do the same at the same shared addresses, which is nearly always, one of them is looked at for
-all; a read is compared only if something was written since the last barrier; and global loads of tensors that the kernel
-never writes are not looked at (`read_only_sites`).
+Cost: while all CTAs of a batch do the same at the same shared addresses, which is nearly always, one of them is looked
+at for all; a read is compared only if something was written since the last barrier; and global loads of tensors that
+the kernel never writes are not looked at (`read_only_sites`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import numpy as np
 from ptxvm.access import Access, Site
 from ptxvm.arena import Allocation
 from ptxvm.group import WARP, Array, Group
+from ptxvm.memory import Memory
 from ptxvm.order import Order
 from ptxvm.shadow import (
     ATOMIC,
@@ -43,6 +45,7 @@ from ptxvm.shadow import (
     Event,
     Shadow,
 )
+from ptxvm.stores import change, differ
 
 Side = tuple[Site, str, int, int]  # site, "read"/"write"/"atomic", linear block of the launch, thread
 STRONG = {"volatile", "relaxed", "acquire", "release", "mmio"}
@@ -101,8 +104,12 @@ class RaceDetector:
         self._acquired: Array | None = None  # of this batch: time of each thread's last acquire
         self._acquired_cta: Array | None = None  # and of any thread of the CTA, before the CTA's last barrier
 
-    def begin_batch(self, cta_ids: Array, shared_stride: int) -> None:
-        """CTAs `cta_ids` (linear block numbers of the launch) start, with fresh shared memory of `shared_stride` bytes each."""
+    def begin_batch(self, cta_ids: Array, shared_stride: int, memory: Memory | None = None) -> None:
+        """CTAs `cta_ids` (linear block numbers) start, with fresh shared memory of `shared_stride` bytes each.
+
+        `memory` is what accesses carry values for.
+        """
+        self._memory = memory
         self._base = self._ids.size
         self._ids = np.concatenate([self._ids, cta_ids])
         self._order = Order(cta_ids.size, self.threads, self._now)
@@ -148,7 +155,7 @@ class RaceDetector:
             self._acquire(g, mask)
 
     def _release(self, g: Group, mask: Array | None) -> None:
-        """What these threads have written, and what their CTAs had written before the last barrier, may be meant for others."""
+        """What these threads wrote, and what their CTAs had written before the last barrier, may be for others."""
         released = self._released.get(self._base)
         if released is None:
             released = self._released[self._base] = np.zeros((self._order.ctas, self.threads), np.int64)
@@ -225,9 +232,23 @@ class RaceDetector:
         shadow.last_write = e.number
         if not e.atomic:
             left = writers.take(cells)
-            beaten = left != record
-            if beaten.any():
-                self._report(e, shadow, np.flatnonzero(beaten), cells, left, record, "write")
+            beaten = np.flatnonzero(left != record)
+            if beaten.size:
+                beaten = beaten[differ(e.access, cells, beaten, self.shift, self._alike(shadow))]
+            if beaten.size:
+                self._report(e, shadow, beaten, cells, left, record, "write")
+
+    def _alike(self, shadow: Shadow) -> bool:
+        """Whether one CTA is looked at for all."""
+        return shadow is self._shared and shadow.uniform
+
+    def _change(self, a: Access, shadow: Shadow, cells: Array, at: Array) -> Array:
+        """Which of the lanes at `at` store another value than their cell holds."""
+        if self._memory is None:
+            return np.ones(at.size, bool)
+        ctas = self._order.ctas if self._alike(shadow) else 0
+        per_cta = shadow.cells if shadow is self._shared else 0
+        return change(a, self._memory, cells, at, self.shift, per_cta, ctas)
 
     def _against_readers(self, e: Event, shadow: Shadow, cells: Array, record: Array, floor: int) -> None:
         """Compare a write with the three tables of readers; a lane that conflicts with several is reported once."""
@@ -265,9 +286,18 @@ class RaceDetector:
         at = np.flatnonzero(bad)
         if at.size:
             at = at[self._unordered(shadow, cells[at], found[at], record[at])]
+        if at.size and which == WRITERS and e.access.kind == "store":
+            alike = self._of_site(found[at], e.access.site)
+            if alike.any():
+                at = at[~alike | self._change(e.access, shadow, cells, at)]
         if at.size:
             self._report(e, shadow, at, cells, found, record, "write" if which == WRITERS else "read")
         return at
+
+    def _of_site(self, found: Array, site: Site) -> Array:
+        """Which records were made by an instruction."""
+        numbers, place = np.unique(found >> EVENT_SHIFT, return_inverse=True)
+        return np.array([self._sites[int(n) - self._start - 1] is site for n in numbers])[place]
 
     def _unordered(self, shadow: Shadow, cells: Array, found: Array, record: Array) -> Array:
         """Which of the recorded accesses are not ordered before this one. All arrays 1-D and of one length."""
@@ -322,7 +352,7 @@ class RaceDetector:
         first, me = int(theirs[0]), int(mine[0])
         number = first >> EVENT_SHIFT
         site = self._sites[number - self._start - 1]
-        count = cells.size * (self._order.ctas if shadow.uniform and shadow is self._shared else 1)
+        count = cells.size * (self._order.ctas if self._alike(shadow) else 1)
         key = (site.index, e.access.site.index, kind)
         if key in self.facts:
             self.facts[key].count += count

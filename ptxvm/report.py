@@ -90,7 +90,7 @@ def coordinates(position: tuple[int, int, int]) -> str:
 
 @dataclass
 class Counters:
-    """Counts of one line or of a launch. All are of executed PTX; none is a time. Definitions: docs of `counters.py`."""
+    """Counts of one line or of a launch. All are of executed PTX; none is a time. Definitions: `counters.py`."""
 
     instructions: int = 0  # warp instructions
     thread_instructions: int = 0

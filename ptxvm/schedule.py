@@ -326,7 +326,8 @@ class BatchRun:
                 line = f"line {w.site.source.line}" if w.site.source else f"PTX line {w.site.ins.ptx_line}"
                 parts.append(f"{here} at barrier {w.name} on {line}")
         needs = f" which wants {wait.count}" if wait.count is not None else ""
-        detail = f"of {self.threads} threads of the block wait {', '.join(parts)}{needs}; {int(self.exited[cta])} have returned"
+        returned = int(self.exited[cta])
+        detail = f"of {self.threads} threads of the block wait {', '.join(parts)}{needs}; {returned} have returned"
         finding = self._finding("deadlock", detail, wait, cta)
         return Fault(self.machine.findings.add(finding, wait.site.index))
 

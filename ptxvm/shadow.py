@@ -7,9 +7,9 @@ A record is one int64, 0 for nobody:
                 those run (global memory)
 
 Accesses are numbered on and on, so an old record is a small number, and a table that served another launch needs no
-clearing. Kept are the last writer; the last reader; the last reader of another warp than that; and the last reader of another
-lane of its warp. Of two CTAs that read a global word, one is in each of the first two. With these four, a write that conflicts
-with any reader finds one.
+clearing. Kept are the last writer; the last reader; the last reader of another warp than that; and the last reader of
+another lane of its warp. Of two CTAs that read a global word, one is in each of the first two. With these four, a write
+that conflicts with any reader finds one.
 
 Reads are cheap: they are only put on a list. A write first works off the reads on the list that touch its range; a
 barrier of all CTAs throws the list away.
@@ -74,8 +74,11 @@ class Event:
 
 
 class _Table:
-    """Records, of which those from `low` to `high` are ready. A page of new memory that is read before it is written costs
-    several times more than one that is written first, so `touch` writes zeros, some at once."""
+    """Records, of which those from `low` to `high` are ready.
+
+    A page of new memory that is read before it is written costs several times more than one that is written first, so
+    `touch` writes zeros, some at once.
+    """
 
     def __init__(self, cells: int) -> None:
         self.records = np.zeros(cells, np.int64)
@@ -201,7 +204,7 @@ class Shadow:
 
     # -- accesses ------------------------------------------------------------------------------------------------
     def lanes(self, e: Event) -> tuple[Array, Array]:
-        """(cells, records) of the active lanes of an access, 1-D; a lane of several cells stands there several times."""
+        """(cells, records) of the active lanes of an access, 1-D; a lane stands there once for each of its cells."""
         a = e.access
         g = a.group
         shape = (1, g.shape[1]) if self.uniform and g.product and a.space == "shared" else g.shape

@@ -1,4 +1,4 @@
-"""What a parsed PTX text is made of: operands, instructions, variables, functions; and the type names of PTX as NumPy dtypes."""
+"""What parsed PTX is made of: operands, instructions, variables, functions; and its type names as NumPy dtypes."""
 
 from __future__ import annotations
 

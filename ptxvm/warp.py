@@ -1,8 +1,8 @@
 """Warp operations: shuffles, votes, matches, reductions over the lanes of a warp.
 
-Values are (c, w, 32) tables of the group (see `Group.by_warp`). `mask` is the instruction's guard (None: all lanes of the
-group), `membermask` the mask operand. A lane that is named but not here, or a read from a lane that is not here, is a fault:
-on a card the first never ends or is undefined, the second gives anything.
+Values are (c, w, 32) tables of the group (see `Group.by_warp`). `mask` is the instruction's guard (None: all lanes of
+the group), `membermask` the mask operand. A lane that is named but not here, or a read from a lane that is not here,
+is a fault: on a card the first never ends or is undefined, the second gives anything.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ def _bits(lanes: Array) -> Array:
 def shfl(
     g: Group, mode: str, a: Array, b: Array, c: Array, membermask: Array, mask: Array | None
 ) -> tuple[Array, Array]:
-    """`shfl.sync`: (value, whether the source lane was in range). a: uint32; b: lane or delta; c: clamp and segment mask."""
+    """`shfl.sync`: (value, whether the source lane was in range).
+
+    a: uint32; b: lane or delta; c: clamp and segment mask.
+    """
     here = check_members(g, membermask, mask)
     values = g.by_warp(a)
     lane_b = g.by_warp(b).astype(np.int64) & 31
@@ -92,7 +95,7 @@ def vote(g: Group, mode: str, predicate: Array, membermask: Array, mask: Array |
     if mode == "ballot":
         result = _bits(yes).astype(np.uint32)
     elif mode == "any":
-        result = yes.any(axis=-1)
+        result = np.logical_or.reduce(yes, axis=-1)
     elif mode == "all":
         result = (yes == here).all(axis=-1)
     else:
@@ -123,11 +126,9 @@ def match_all(g: Group, a: Array, membermask: Array, mask: Array | None) -> tupl
     """`match.all.sync`: (the member mask or 0, whether all values are equal)."""
     here = check_members(g, membermask, mask)
     values = g.by_warp(a)
-    first = np.take_along_axis(
-        np.broadcast_to(values, np.broadcast_shapes(values.shape, here.shape)),
-        np.broadcast_to(here.argmax(axis=-1)[..., None], np.broadcast_shapes(values.shape, here.shape)[:2] + (1,)),
-        axis=-1,
-    )
+    shape = np.broadcast_shapes(values.shape, here.shape)
+    leader = np.broadcast_to(here.argmax(axis=-1)[..., None], (*shape[:2], 1))
+    first = np.take_along_axis(np.broadcast_to(values, shape), leader, axis=-1)
     equal = ((values == first) | ~here).all(axis=-1)
     bits = np.where(equal, _bits(here), np.uint64(0)).astype(np.uint32)
     return _to_lanes(g, bits), _to_lanes(g, equal)
@@ -151,10 +152,9 @@ def redux(g: Group, operation: str, a: Array, membermask: Array, mask: Array | N
     if neutral is None:
         limits = np.iinfo(values.dtype)
         neutral = limits.max if operation == "min" else limits.min
-    elif neutral == -1:
-        neutral = np.array(-1, np.int64).astype(values.dtype)[()]
     shape = np.broadcast_shapes(values.shape, here.shape)
-    filled = np.where(here, np.broadcast_to(values, shape), np.array(neutral, values.dtype))
+    filler = np.array(neutral, np.int64).astype(values.dtype)  # int64 first: -1 is all ones in uint32 too
+    filled = np.where(here, np.broadcast_to(values, shape), filler)
     return _to_lanes(g, function.reduce(filled, axis=-1, dtype=values.dtype))
 
 

@@ -1,7 +1,7 @@
 """The operations and rungs that are there: found by path, loaded one by one, proved to agree with the files.
 
-Listing imports `kernels/*/op.py` only, which import nothing heavy; a DSL is imported when `function` is asked for a rung.
-`root` is the folder that holds the operation folders; None means this repository's `kernels/`.
+Listing imports `kernels/*/op.py` only, which import nothing heavy; a DSL is imported when `function` is asked for a
+rung. `root` is the folder that holds the operation folders; None means this repository's `kernels/`.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def select(pattern: str | None, root: Path | None = None) -> list[tuple[Operatio
 def function(operation: Operation, rung: Rung, root: Path | None = None) -> Callable[..., None]:
     """The rung's function. Imports its module, and so its DSL.
 
-    Raises EnvironmentProblem for a package that is missing, KernelWrong for a file that does not load or lacks the name.
+    Raises EnvironmentProblem for a missing package, KernelWrong for a file that does not load or lacks the name.
     """
     path = (root or KERNELS) / operation.name / f"{rung.module}.py"
     if not path.exists():
@@ -142,8 +142,8 @@ def _ours() -> None:
     places = [Path(place).resolve() for place in package.__path__]
     if KERNELS not in places:
         raise EnvironmentProblem(
-            f"another package called `kernels` is imported first: {places[0] if places else package}. Nothing was listed. "
-            f"Run from {ROOT}, or remove it from this environment."
+            f"another package called `kernels` is imported first: {places[0] if places else package}. "
+            f"Nothing was listed. Run from {ROOT}, or remove it from this environment."
         )
 
 
@@ -248,11 +248,11 @@ def _check_operation(folder: Path, operation: Operation) -> list[str]:
         shapes = getattr(operation.shapes, group)
         if not shapes:
             problems.append(f"{place}: there are no {group} shapes.")
-        for shape in shapes:
-            if tuple(shape) != tuple(operation.axes):
-                problems.append(
-                    f"{place}: {group} shape {dict(shape)} does not have the axes {', '.join(operation.axes)}."
-                )
+        problems += [
+            f"{place}: {group} shape {dict(shape)} does not have the axes {', '.join(operation.axes)}."
+            for shape in shapes
+            if tuple(shape) != tuple(operation.axes)
+        ]
     if problems:
         return problems  # what follows needs sound shapes
     for rung in operation.ladder:
@@ -309,7 +309,8 @@ def _check_functions(path: Path, operation: Operation) -> list[str]:
     public = {n.name: n for n in tree.body if isinstance(n, ast.FunctionDef) and not n.name.startswith("_")}
     rows = {rung.name for rung in operation.ladder if rung.module == path.stem}
     problems = [
-        f"{_shown(path)} defines `{name}`, but op.py has no row for it. Add a Rung, or start its name with an underscore."
+        f"{_shown(path)} defines `{name}`, but op.py has no row for it. "
+        "Add a Rung, or start its name with an underscore."
         for name in public
         if name not in rows
     ]

@@ -55,7 +55,7 @@ class Backend(Protocol):
     band: int  # bytes of guard on both sides of a tensor; 0 where each access is checked anyway
 
     def run(self, call: Callable[[], None], tensors: Mapping[str, Any], case: Case, execute: bool) -> Sequence[Any]:
-        """Call the rung. `tensors` are all tensors by name. Returns its launches (backends.emulated.Launch), if known."""
+        """Call the rung. `tensors`: all tensors by name. Returns its launches (backends.emulated.Launch), if known."""
 
     def explain(self, error: BaseException, files: Sequence[Path]) -> Finding | None:
         """The finding that an exception of `run` stands for; None for one that is no kernel's fault."""
@@ -65,8 +65,8 @@ class Backend(Protocol):
 def cases(operation: Operation, rung: Rung, full: bool) -> Iterator[Case]:
     """The cases of a check, cheap ones first.
 
-    Always every ragged and tiny shape that the rung serves, one seed. `full` adds two more seeds under shuffled schedules
-    for the ragged shapes, and all adversarial inputs at the largest ragged shape.
+    Always every ragged and tiny shape that the rung serves, one seed. `full` adds two more seeds under shuffled
+    schedules for the ragged shapes, and all adversarial inputs at the largest ragged shape.
     """
     tiny = [tuple(s.items()) for s in operation.shapes.tiny if rung.serves(s)]
     ragged = [tuple(s.items()) for s in operation.shapes.ragged if rung.serves(s)] or tiny
@@ -141,7 +141,8 @@ def run_case(
 ) -> tuple[Result, Sequence[Any]]:
     """Run a rung on one case and judge it. Returns the verdict and the launches.
 
-    The verdict has case, shape, dtype, verdict ("pass", "fail", "not executed"), reason, findings, max_abs_err, max_rel_err.
+    The verdict has case, shape, dtype, verdict ("pass", "fail", "not executed"), reason, findings, max_abs_err and
+    max_rel_err.
     """
     result: Result = {
         "case": str(case), "shape": dict(case.shape), "dtype": case.dtype, "verdict": "pass", "reason": "",
@@ -180,8 +181,11 @@ def reported(launch: Any) -> Iterator[Finding]:
 def ptxvm_finding(finding: Any) -> Finding:
     """A finding of ptxvm as ours."""
     return {
-        "code": code_of(finding.kind), "kind": finding.kind, "level": finding.level, "message": finding.message(),
-        "file": finding.file, "line": finding.line, "count": finding.count,
+        "code": code_of(finding.kind, finding.detail), "kind": finding.kind, "level": finding.level,
+        "message": finding.message(), "file": finding.file, "line": finding.line, "count": finding.count,
+        "detail": finding.detail, "text": finding.text, "object": finding.object,
+        "block": finding.block, "thread": finding.thread,
+        "other": ptxvm_finding(finding.other) if finding.other else None,
     }  # fmt: skip
 
 
@@ -205,19 +209,28 @@ def exception_finding(
 
 
 @lru_cache(maxsize=1)
-def _codes() -> Mapping[str, str]:
-    """Kind of ptxvm -> code, by findings.toml."""
+def finding_table() -> Mapping[str, Mapping[str, Any]]:
+    """`findings.toml`: code -> its row."""
     import tomllib
 
     path = Path(__file__).with_name("findings.toml")
-    table = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    rows = table.get("finding", table)
-    return {kind: code for code, row in rows.items() if isinstance(row, dict) for kind in row.get("ptxvm_kind", ())}
+    table: Mapping[str, Mapping[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8"))["finding"]
+    return table
 
 
-def code_of(kind: str) -> str | None:
-    """The code of findings.toml for a kind of ptxvm ("race" -> "R1"); None for one without."""
-    return _codes().get(kind)
+def code_of(kind: str, detail: str = "") -> str | None:
+    """The code of findings.toml for a kind of ptxvm ("misaligned" -> "M7"); None for one without.
+
+    Where a kind stands for two codes, words of the finding's detail decide: a race is R1, one on global memory R2.
+    """
+    found = None
+    for code, row in finding_table().items():
+        words = row.get("ptxvm_detail", {}).get(kind)
+        if words is not None and words in detail:
+            return code
+        if kind in row.get("ptxvm_kind", ()):
+            found = code
+    return found
 
 
 # -- one rung ------------------------------------------------------------------------------------------------------

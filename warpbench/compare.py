@@ -1,6 +1,6 @@
 """The one comparison of an output with its reference. It cannot be fooled:
 
-- outputs start as poison (a NaN of our own, 0xA5 bytes for integers), so yesterday's right answer is not there to be found
+- outputs start as poison (a NaN of our own, 0xA5 bytes for integers), so yesterday's right answer is not there to find
 - guard bands lie on both sides of every tensor (on a card; on ptxvm each access is checked against the tensor itself)
 - inputs are compared byte for byte with what they were
 - |got - want| <= atol + rtol * |want| in float64; NaN is close to nothing, and NaN and infinities must stand where the
@@ -159,8 +159,8 @@ def compare(
             )
         if tuple(want[name].shape) != tuple(output.shape):
             raise KernelWrong(
-                f"op.py: the reference of {name} has shape {tuple(want[name].shape)}, outputs() declares {tuple(output.shape)}. "
-                "Nothing was compared."
+                f"op.py: the reference of {name} has shape {tuple(want[name].shape)}, "
+                f"outputs() declares {tuple(output.shape)}. Nothing was compared."
             )
         difference, err_abs, err_rel = compare_one(
             name, outputs[name].tensor, want[name], tolerance, output.dtype, inputs
@@ -183,7 +183,7 @@ def compare_one(
     dtype: str,
     inputs: Mapping[str, Placed] | None = None,
 ) -> tuple[Difference | None, float | None, float | None]:
-    """One output. Returns what is wrong (None: nothing) and the greatest absolute and relative error of finite elements."""
+    """One output: what is wrong (None: nothing), the greatest absolute and relative error of finite elements."""
     import torch
 
     if got.dtype != torch_dtype(dtype) or got.shape != want.shape:
@@ -228,7 +228,10 @@ def _difference(name: str, got: Tensor, want: Tensor, wrong: Tensor, unwritten: 
     g, w = got[first].item(), want[first].item()
     if stale:
         verb = "holds" if stale == 1 else "hold"
-        evidence = f"{stale:,} of {total:,} elements of {name} still {verb} the poison: {place} was never written, want {figure(w)}"
+        evidence = (
+            f"{stale:,} of {total:,} elements of {name} still {verb} the poison: "
+            f"{place} was never written, want {figure(w)}"
+        )
     else:
         shown, wanted = figure(g), figure(w)
         if shown == wanted:

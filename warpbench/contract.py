@@ -40,8 +40,8 @@ class Rung:
     where   "in_<dsl>:<function>": the module beside op.py and the function in it, inputs first, outputs last
     idea    the one idea that it adds, as a phrase
     needs   features or groups of features.toml that the card must have
-    shows   architecture condition ("sm_86" or "sm_80+") -> claims; every word of a claim stands in one PTX instruction of
-            this rung and of none of the rung below
+    shows   architecture condition ("sm_86" or "sm_80+") -> claims; every word of a claim stands in one PTX instruction
+            of this rung and of none of the rung below
     counts  a counter of ptxvm that is lower than in the rung below: "sectors", "wavefronts", "bytes_asked", ...
     when    a Python expression over the axes: the shapes that it serves ("cols % 4 == 0"); empty = all
     """

@@ -163,7 +163,7 @@ def static(launch: Any, arch: str) -> dict[str, Any]:
         "regs": None, "spill_bytes": None, "smem_bytes": None, "tool": None, "problem": "",
     }  # fmt: skip
     try:
-        panel = sass.static_panel(launch.ptx, arch, launch.dsl)
+        panel = sass.static_panel(launch.ptx, arch, launch.dsl, launch.entry)
     except Exception as error:  # a missing assembler, or PTX that it refuses: told in the row, never lost
         return {**row, "problem": str(error).strip().partition("\n")[0]}
     shared = panel.shared_bytes + launch.dynamic_shared_bytes

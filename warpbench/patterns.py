@@ -1,7 +1,8 @@
 """From which elements are wrong, and how: the guess at the cause that is told beside the first wrong element.
 
 Decided from the whole tensor before any number is printed. A guess is worded as a question; `other` says nothing. The
-pattern decides the finding's code too: C1 wrong values, C2 no better than zeros, a copy or a lower precision, C3 not written.
+pattern decides the finding's code too: C1 wrong values, C2 no better than zeros, a copy or a lower precision, C3 not
+written.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def _copy(got: Tensor, inputs: Mapping[str, Tensor]) -> Pattern | None:
 
 
 def _not_a_number(got: Tensor, want: Tensor, wrong: Tensor) -> Pattern | None:
-    """NaN or infinity where the reference has a number, or the other way round, in at least half of the wrong elements."""
+    """NaN or infinity where the reference has a number, or the reverse, in at least half of the wrong elements."""
     nan = wrong & got.isnan() & ~want.isnan()
     overflow = wrong & got.isinf() & want.isfinite()
     lost = wrong & got.isfinite() & ~want.isfinite()
@@ -186,10 +187,8 @@ def _where(wrong: Tensor) -> Pattern | None:
     left = total - first
     dense = 20 * count >= 19 * left and 20 * left < 19 * total
     if dense or (2 * count >= left and 4 * left <= total):
-        return Pattern(
-            "tail",
-            f"only the last {left:,} element{'s' if left > 1 else ''}: who computes what lies beyond the last full block?",
-        )
+        last = f"{left:,} elements" if left > 1 else "1 element"
+        return Pattern("tail", f"only the last {last}: who computes what lies beyond the last full block?")
     if wrong.dim() >= 2:
         columns = wrong.reshape(-1, wrong.shape[-1])
         width, rows = columns.shape[1], columns.shape[0]

@@ -1,7 +1,7 @@
 """The parent's side of the workers: start them, hand out tasks, watch the time, replace those that die.
 
-A task is a dict, its answer a dict; both travel as JSON lines. A worker may tell the name of the case that it begins: the
-time limit holds for each case, not for the whole task. A worker that passes it is killed, and the answer says so.
+A task is a dict, its answer a dict; both travel as JSON lines. A worker may tell the name of the case that it begins:
+the time limit holds for each case, not for the whole task. A worker that passes it is killed, and the answer says so.
 """
 
 from __future__ import annotations
@@ -217,9 +217,10 @@ class _Worker:
         said = f" Its last words: {lines[-1]}" if lines else ""
         memory = " It may have run out of memory." if code == -signal.SIGKILL else ""
         place = f" at {case}" if case else ""
-        return _verdict(
+        answer = _verdict(
             task, "not judged", f"the worker process died{place} ({how}).{memory}{said}", trace="\n".join(lines)
         )
+        return {**answer, "died_at": case, "how": how}
 
 
 def environment(target: str) -> dict[str, str]:
@@ -245,8 +246,8 @@ def _did_not_end(task: Task, case: str, limit_s: float) -> Answer:
     """The finding for a kernel that never ends."""
     reason = f"did not end within {limit_s:g} s" + (f" ({case})" if case else "") + " and was stopped"
     finding = {
-        "code": "E3", "kind": "did not end", "level": "fault", "message": f"{reason}; look at: what its loops wait for, and the size of the grid",
-        "file": None, "line": None, "count": 1,
+        "code": "E3", "kind": "did not end", "level": "fault", "file": None, "line": None, "count": 1,
+        "message": f"{reason}; look at: what its loops wait for, and the size of the grid",
     }  # fmt: skip
     case_result = {"case": case, "shape": {}, "dtype": "", "verdict": "fail", "reason": reason, "findings": [finding]}
     return _verdict(task, "fail", reason, [case_result])

@@ -1,4 +1,4 @@
-"""`warpbench profile`: every chosen rung compiled, checked against its reference, and counted or timed; one record file.
+"""`warpbench profile`: every chosen rung compiled, checked against its reference, counted or timed; one record file.
 
 Without a card (or for another card) it counts on ptxvm and times nothing. With a card it times on the card. A process
 runs either on the card or on ptxvm, so both live in workers of their own (`warpbench.pool`).
@@ -153,18 +153,8 @@ def virtual_records(
     """A worker's answer as records."""
     counted = answer.get("counted")
     case = _case(operation, rung, run, counted_shape(operation, rung), rung.dtypes[0], root)
-    verdict = verdict_of(answer)
-    reason: str | None = None
-    if verdict == "skipped":
-        words = "compiled, not executed: " if answer["verdict"] == "not executed" else ""
-        reason = f"{words}{operation.rung_path(rung)}: {answer['reason']}"
-    case = replace(
-        case,
-        verdict_correct=verdict,
-        skip_reason=reason,
-        max_abs_err=_most(answer, "max_abs_err"),
-        max_rel_err=_most(answer, "max_rel_err"),
-    )
+    words = "compiled, not executed: " if answer["verdict"] == "not executed" else ""
+    case = _judged(case, answer, f"{words}{operation.rung_path(rung)}: {answer['reason']}")
     if not counted:
         return case, None
     launches = counted["launches"]
@@ -275,16 +265,9 @@ def measured_records(
     operation = catalogue.operations(root)[name]
     rung = Rung("in_torch:rival", "what torch offers") if dsl == "torch" else catalogue.select(task["rung"], root)[0][1]
     case = _case(operation, rung, run, task["shape"], task["dtype"], root)
-    verdict = verdict_of(answer)
-    reason = f"{task['rung']}: {answer['reason']}" if verdict == "skipped" else None
-    case = replace(
-        case,
-        verdict_correct=verdict,
-        skip_reason=reason,
-        max_abs_err=_most(answer, "max_abs_err"),
-        max_rel_err=_most(answer, "max_rel_err"),
-        tol_rule="not compared: torch's own result" if dsl == "torch" else case.tol_rule,
-    )
+    case = _judged(case, answer, f"{task['rung']}: {answer['reason']}")
+    if dsl == "torch":
+        case = replace(case, tol_rule="not compared: torch's own result")
     sample = answer.get("sample")
     if not sample:
         return case, None
@@ -327,6 +310,18 @@ def _case(operation: Operation, rung: Rung, run: Run, shape: dict[str, int], dty
 def _skipped(operation: Operation, rung: Rung, run: Run, sentence: str, root: Path | None) -> Case:
     shape = counted_shape(operation, rung)
     return replace(_case(operation, rung, run, shape, rung.dtypes[0], root), skip_reason=sentence)
+
+
+def _judged(case: Case, answer: dict[str, Any], sentence: str) -> Case:
+    """The case with the worker's verdict and errors; `sentence` is kept if it was skipped."""
+    verdict = verdict_of(answer)
+    return replace(
+        case,
+        verdict_correct=verdict,
+        skip_reason=sentence if verdict == "skipped" else None,
+        max_abs_err=_most(answer, "max_abs_err"),
+        max_rel_err=_most(answer, "max_rel_err"),
+    )
 
 
 def _most(answer: dict[str, Any], name: str) -> float | None:

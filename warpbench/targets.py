@@ -43,7 +43,7 @@ class Emulated:
         return True
 
     def explain(self, error: BaseException, files: Sequence[Path]) -> Finding | None:
-        """Faults of ptxvm, launches that it or the DSL refuses, compile errors, and exceptions of the learner's code."""
+        """Faults of ptxvm, launches that it or the DSL refuses, compile errors, exceptions of the learner's code."""
         finding = getattr(error, "finding", None)
         if finding is not None:
             return ptxvm_finding(finding)
@@ -116,7 +116,7 @@ class Bare:
 
 
 def open_target(target: str) -> Emulated | Card | Bare:
-    """The backend of "emulated:sm_86", "card:<uuid>" or "bare". EnvironmentProblem where the card or a package is missing."""
+    """The backend of "emulated:sm_86", "card:<uuid>" or "bare". EnvironmentProblem if card or package is missing."""
     kind, _, which = target.partition(":")
     return Emulated(which) if kind == "emulated" else Card() if kind == "card" else Bare()
 

@@ -71,7 +71,8 @@ def three_kernels(q, k, v, causal, out, *, BLOCK=32, BLOCK_D=32):
     tiles = triton.cdiv(n, BLOCK)
     sizes = {"BLOCK": BLOCK, "BLOCK_D": BLOCK_D, "num_stages": 1}
     _scores[(tiles, tiles, heads)](q, k, s, n, d, 1 / math.sqrt(d), CAUSAL=bool(causal), **sizes)
-    _softmax_rows[(heads * n,)](s, n, BLOCK=triton.next_power_of_2(n))
+    # one element a thread or more: of threads that hold the same one, some might load it after another has stored it
+    _softmax_rows[(heads * n,)](s, n, BLOCK=max(128, triton.next_power_of_2(n)), num_warps=4)
     _weighted_values[(triton.cdiv(d, BLOCK_D), tiles, heads)](s, v, out, n, d, **sizes)
 
 

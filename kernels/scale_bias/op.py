@@ -4,8 +4,8 @@
 
     x, out    (n,)  contiguous, float32
 
-Floor: read x once, write out once: 8 bytes an element for one multiply-add, 0.25 op/B. Bandwidth decides, as long as the
-arithmetic stays in single precision: a consumer card has 64 times fewer units for double.
+Floor: read x once, write out once: 8 bytes an element for one multiply-add, 0.25 op/B. Bandwidth decides, as long as
+the arithmetic stays in single precision: a consumer card has 64 times fewer units for double.
 """
 
 from __future__ import annotations

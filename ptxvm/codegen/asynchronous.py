@@ -34,7 +34,7 @@ def _issue(w: BlockWriter, ins: Instruction, guard: str | None) -> None:
     size = ins.operands[2]
     if not isinstance(size, Immediate) or size.value not in (4, 8, 16):
         raise refuse(ins)
-    extra = [o for o in ins.operands[3:]]
+    extra = list(ins.operands[3:])
     if "L2::cache_hint" in ins.parts and extra:
         extra.pop()
     source_bytes = w.use(extra[0], "u32") if extra else "None"

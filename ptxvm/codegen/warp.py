@@ -70,7 +70,7 @@ def match(w: BlockWriter, ins: Instruction) -> None:
 
 @emits("redux")
 def redux(w: BlockWriter, ins: Instruction) -> None:
-    forms = {
+    forms: dict[tuple[str, ...], str] = {
         **{(o, t): t for o in ("add", "min", "max") for t in ("u32", "s32")},
         **{(o, "b32"): "u32" for o in ("and", "or", "xor")},
     }

@@ -46,11 +46,11 @@ def test_select_takes_operations_dsls_and_rungs(make_catalogue):
 @pytest.mark.parametrize(
     ("pattern", "words"),
     [
-        ("duoble", 'no operation "duoble". Nearest: double.'),
+        ("dubble", 'no operation "dubble". Nearest: double.'),
         ("zzz", "Known: double"),
         ("double/nunba", 'no DSL or rung "nunba". Nearest: numba'),
         ("double/nunba/plain", 'no DSL "nunba". Nearest: numba'),
-        ("double/numba/plian", "Nearest: double/numba/plain"),
+        ("double/numba/plani", "Nearest: double/numba/plain"),
         ("double/triton", "double has no triton rung. Nothing was run. It has: numba."),
         ("double/numba/plain/x", "too many parts"),
     ],
@@ -107,7 +107,11 @@ def test_missing_packages_name_the_line_that_installs_them():
 def test_another_package_called_kernels_is_told(tmp_path):
     (tmp_path / "kernels").mkdir()
     (tmp_path / "kernels" / "__init__.py").touch()
-    code = "from warpbench import catalogue, errors\ntry: catalogue.operations()\nexcept errors.EnvironmentProblem as e: print(e)"
+    code = """
+from warpbench import catalogue, errors
+try: catalogue.operations()
+except errors.EnvironmentProblem as e: print(e)
+"""
     environment = {"PYTHONPATH": f"{tmp_path}:{catalogue.ROOT}", "PATH": "/usr/bin:/bin"}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment, cwd=tmp_path

@@ -114,7 +114,11 @@ def test_a_stale_output_is_caught(make_catalogue):
 
 
 def test_writing_past_the_end_is_caught_by_the_band(make_catalogue):
-    body = "def plain(x, factor, out):\n    out.copy_(2 * x)\n    out.as_strided((1,), (1,), out.storage_offset() + out.numel()).fill_(1.0)\n"
+    body = """
+def plain(x, factor, out):
+    out.copy_(2 * x)
+    out.as_strided((1,), (1,), out.storage_offset() + out.numel()).fill_(1.0)
+"""
     found = run(make_catalogue(body), Bare())
     assert "first element past its end" in found["reason"]
 
@@ -126,7 +130,13 @@ def test_changing_an_input_is_caught(make_catalogue):
 
 def test_inputs_are_drawn_anew_for_every_case(make_catalogue):
     """A kernel that returns its last result again is right once only."""
-    body = "kept = []\n\ndef plain(x, factor, out):\n    kept.append(2 * x)\n    out.copy_(kept[0][: out.numel()].expand(out.numel()) if kept[0].numel() == 1 else kept[0])\n"
+    body = """
+kept = []
+
+def plain(x, factor, out):
+    kept.append(2 * x)
+    out.copy_(kept[0][: out.numel()].expand(out.numel()) if kept[0].numel() == 1 else kept[0])
+"""
     assert run(make_catalogue(body), Bare())["verdict"] == "fail"
 
 

@@ -310,7 +310,7 @@ def test_values_that_print_alike_are_printed_in_full():
 def test_a_reference_that_does_not_fit_its_declaration_is_told_as_such():
     placed = compare.place_output(Output((4,), "f32"))
     declared = {"out": Output((4,), "f32")}
-    with pytest.raises(compare.KernelWrong, match="op.py: the reference of out has shape"):
+    with pytest.raises(compare.KernelWrong, match=r"op\.py: the reference of out has shape"):
         compare.compare({"out": placed}, declared, {"out": torch.ones(3).double()}, CLOSE)
     with pytest.raises(compare.KernelWrong, match="returns no out"):
         compare.compare({"out": placed}, declared, {}, CLOSE)

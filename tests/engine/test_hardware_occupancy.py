@@ -21,8 +21,8 @@ ORACLE = r"""
 #include "cuda_occupancy.h"
 /* stdin: a line a question of 12 whole numbers; stdout: blocks and the limiting factors' bits */
 int main(void) {
-    int major, minor, sm_shared, block_shared, optin, reserved, regs_sm, regs_block, threads_sm, threads, regs, shared;
-    while (scanf("%d %d %d %d %d %d %d %d %d %d %d %d", &major, &minor, &sm_shared, &block_shared, &optin, &reserved,
+    int major, minor, sm_shared, block_shared, most, reserved, regs_sm, regs_block, threads_sm, threads, regs, shared;
+    while (scanf("%d %d %d %d %d %d %d %d %d %d %d %d", &major, &minor, &sm_shared, &block_shared, &most, &reserved,
                  &regs_sm, &regs_block, &threads_sm, &threads, &regs, &shared) == 12) {
         cudaOccDeviceProp card;
         cudaOccFuncAttributes kernel;
@@ -40,7 +40,7 @@ int main(void) {
         card.sharedMemPerBlock = block_shared;
         card.sharedMemPerMultiprocessor = sm_shared;
         card.numSms = 1;
-        card.sharedMemPerBlockOptin = optin;
+        card.sharedMemPerBlockOptin = most;
         card.reservedSharedMemPerBlock = reserved;
         kernel.maxThreadsPerBlock = 1024;
         kernel.numRegs = regs;

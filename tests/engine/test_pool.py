@@ -17,7 +17,14 @@ import os, sys, time
 
 def other(body: str) -> str:
     """A kernel file whose `plain` is right and whose `other` does `body` first."""
-    return f"{HEADER}\ndef plain(x, factor, out):\n    out.copy_(2 * x)\n\ndef other(x, factor, out):\n    {body}\n    out.copy_(2 * x)\n"
+    return f"""{HEADER}
+def plain(x, factor, out):
+    out.copy_(2 * x)
+
+def other(x, factor, out):
+    {body}
+    out.copy_(2 * x)
+"""
 
 
 def ask(root, *rungs, limit_s=60.0, processes=1, memory_bytes=6 << 30):

@@ -39,7 +39,8 @@ def make_count(run, **more):
 
 def make_samples(run, **more):
     fields = {
-        "run_id": run.run_id, "case_id": ID, "replicate": 0, "order": 1, "seed": 1, "pid_start_utc": "2026-01-05T12:00:00Z",
+        "run_id": run.run_id, "case_id": ID, "replicate": 0, "order": 1, "seed": 1,
+        "pid_start_utc": "2026-01-05T12:00:00Z",
         "mode": "cold", "timer": "event_sleep", "launches_per_sample": 1, "flush_bytes": 64 << 20, "buffer_copies": 1,
         "t_us": (10.0, 11.5, 10.25), "stop": "converged", "status": "ok", "checked_after": True,
     }  # fmt: skip
@@ -92,10 +93,15 @@ def test_a_zipped_file_is_read(tmp_path):
 
 def test_an_interrupted_run_is_sealed_and_says_what_is_missing(tmp_path):
     run = make_run(planned=7)
-    with pytest.raises(KeyboardInterrupt), Writer(tmp_path / "a.jsonl", run) as file:
-        file.append(make_case(run))
-        file._file.write(b'{"half a li')
-        raise KeyboardInterrupt
+
+    def interrupted():
+        with Writer(tmp_path / "a.jsonl", run) as file:
+            file.append(make_case(run))
+            file._file.write(b'{"half a li')
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     found = read(tmp_path / "a.jsonl")
     assert len(found.cases) == 1
     assert not found.complete

@@ -1,4 +1,4 @@
-"""What can be said of every kernel file without compiling it: it is explained, self-contained, and in step with its ladder."""
+"""What can be said of every kernel file without compiling it: it is explained, stands alone, and fits its ladder."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_operation_is_told_in_full(operation):
     story = ast.get_docstring(ast.parse((folder / "op.py").read_text(encoding="utf-8")))
     assert story is not None
     assert "Floor:" in story
-    for _, make in operation.adversarial.items():
+    for make in operation.adversarial.values():
         assert make.__doc__, f"{operation.name}: {make.__name__} does not say what it is for"
 
 

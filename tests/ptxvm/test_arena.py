@@ -1,5 +1,7 @@
 """Allocations never touch, and an address is described in the tensor's own coordinates."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +25,7 @@ def test_allocations_keep_their_distance(requests):
         assert arena.find(a.start) is a
         assert arena.find(a.end - 1) is a
         assert arena.find(a.end) is None
-    for left, right in zip(ordered, ordered[1:], strict=False):
+    for left, right in pairwise(ordered):
         assert right.start - left.end >= ALIGNMENT
 
 

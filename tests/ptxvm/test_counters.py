@@ -130,7 +130,8 @@ def test_divergent_branches_count_warps_that_take_both_ways():
 
 def test_a_loop_counts_its_instructions_and_operations():
     trips = 10
-    body = f"mov.u32 %r1, 0; L: fma.rn.f32 %f1, %f1, %f1, %f1; add.s32 %r1, %r1, 1; setp.lt.s32 %p1, %r1, {trips}; @%p1 bra L;"
+    step = f"fma.rn.f32 %f1, %f1, %f1, %f1; add.s32 %r1, %r1, 1; setp.lt.s32 %p1, %r1, {trips};"
+    body = f"mov.u32 %r1, 0; L: {step} @%p1 bra L;"
     c = count(body)
     assert c.flops == 2 * trips * 1024
     empty = count("")

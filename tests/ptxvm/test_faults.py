@@ -10,7 +10,17 @@ COPY = "ld.global.f32 %f1, [%xi]; st.global.f32 [%yi], %f1;"
 GUARDED = "setp.ge.s32 %p1, %i, %n; @%p1 bra DONE;\n" + COPY + "\nDONE:"
 S = ".shared .align 4 .b8 s[1024];"
 TO_S = "shl.b32 %r1, %t, 2; mov.u32 %r2, s; add.s32 %r3, %r2, %r1; cvt.rn.f32.s32 %f1, %t; st.shared.f32 [%r3], %f1;"
-FROM_MIRROR = "sub.s32 %r4, 255, %t; shl.b32 %r4, %r4, 2; add.s32 %r5, %r2, %r4; ld.shared.f32 %f2, [%r5]; st.global.f32 [%yi], %f2;"
+FROM_MIRROR = (
+    "sub.s32 %r4, 255, %t; shl.b32 %r4, %r4, 2; add.s32 %r5, %r2, %r4; "
+    "ld.shared.f32 %f2, [%r5]; st.global.f32 [%yi], %f2;"
+)
+
+
+def stopped(body, **options):
+    """The finding of a kernel with this body, which must not end well."""
+    with pytest.raises(ptxvm.Fault) as caught:
+        run(kernel(body), **options)
+    return caught.value.finding
 
 
 def test_a_guarded_copy_is_right_and_clean():
@@ -23,9 +33,7 @@ def test_a_guarded_copy_is_right_and_clean():
 
 
 def test_a_missing_guard_is_out_of_bounds_at_the_first_element_past_the_end():
-    with pytest.raises(ptxvm.Fault) as caught:
-        run(kernel(COPY), n=1000)
-    finding = caught.value.finding
+    finding = stopped(COPY, n=1000)
     assert finding.kind == "out of bounds"
     assert finding.block == (3, 0, 0)
     assert finding.thread == (232, 0, 0)
@@ -63,10 +71,9 @@ def test_null_pointer():
 
 def test_a_misaligned_vector_load():
     body = "ld.global.v4.f32 {%f1, %f2, %f3, %f4}, [%xi];"
-    with pytest.raises(ptxvm.Fault) as caught:
-        run(kernel(body))
-    assert caught.value.finding.kind == "misaligned"
-    assert caught.value.finding.thread == (1, 0, 0)
+    finding = stopped(body)
+    assert finding.kind == "misaligned"
+    assert finding.thread == (1, 0, 0)
 
 
 def test_more_shared_memory_than_the_block_has():
@@ -163,9 +170,8 @@ def test_a_barrier_that_returned_threads_never_reach():
 
 def test_warps_at_two_barriers():
     body = "setp.lt.s32 %p1, %t, 64; @%p1 bra A; bar.sync 0; bra B; A: bar.sync 0; B:"
-    with pytest.raises(ptxvm.Fault) as caught:
-        run(kernel(body))
-    assert caught.value.finding.kind == "two barriers"
+    finding = stopped(body)
+    assert finding.kind == "two barriers"
 
 
 def test_a_deadlock_says_who_waits_where():
@@ -196,24 +202,21 @@ def test_a_spin_lock_ends():
 
 
 def test_trap():
-    with pytest.raises(ptxvm.Fault) as caught:
-        run(kernel("setp.eq.s32 %p1, %i, 700; @%p1 trap;"))
-    assert caught.value.finding.kind == "trap"
-    assert (caught.value.finding.block, caught.value.finding.thread) == ((2, 0, 0), (188, 0, 0))
+    finding = stopped("setp.eq.s32 %p1, %i, 700; @%p1 trap;")
+    assert finding.kind == "trap"
+    assert (finding.block, finding.thread) == ((2, 0, 0), (188, 0, 0))
 
 
 def test_a_shuffle_that_reads_an_exited_lane():
     body = "setp.ge.s32 %p1, %t, 16; @%p1 ret; shfl.sync.idx.b32 %r1, %t, 20, 31, 65535;"
-    with pytest.raises(ptxvm.Fault) as caught:
-        run(kernel(body))
-    assert caught.value.finding.kind == "inactive lane"
+    finding = stopped(body)
+    assert finding.kind == "inactive lane"
 
 
 def test_a_membermask_that_names_exited_lanes():
     body = "setp.ge.s32 %p1, %t, 16; @%p1 ret; shfl.sync.idx.b32 %r1, %t, 2, 31, -1;"
-    with pytest.raises(ptxvm.Fault) as caught:
-        run(kernel(body))
-    assert caught.value.finding.kind == "mask mismatch"
+    finding = stopped(body)
+    assert finding.kind == "mask mismatch"
 
 
 @pytest.mark.parametrize(

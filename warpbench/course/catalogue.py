@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from warpbench.check import finding_table
+from warpbench.course import figures
 from warpbench.course.cut import Cut, CutError, cut
 from warpbench.errors import UsageError
 
@@ -110,9 +112,9 @@ def check(root: Path | None = None) -> list[str]:
         seen[e.id] = e.id
         if len(e.hints) != 3 or not all(h.strip() for h in e.hints):
             problems.append(f"{e.id}: three hints are wanted, none of them empty")
-        for hint in e.hints:
-            if seen.setdefault(hint, e.id) != e.id:
-                problems.append(f"{e.id}: shares a hint with {seen[hint]}")
+        shared = [seen[hint] for hint in e.hints if seen.setdefault(hint, e.id) != e.id]
+        problems += [f"{e.id}: shares a hint with {other}" for other in shared]
+        problems += _check_codes(e)
         for file in e.files:
             problems += _check_file(e, file)
     if not exercises:
@@ -124,6 +126,20 @@ def check(root: Path | None = None) -> list[str]:
             for path in sorted(folder.glob("*")):
                 if path.suffix in (".py", ".cu") and base / part / path.name not in listed:
                     problems.append(f"{path.relative_to(base)} is not in the catalogue")
+    return problems
+
+
+def _check_codes(e: Exercise) -> list[str]:
+    """Codes without a row of findings.toml, and figures that nobody can measure."""
+    known = finding_table()
+    problems = [
+        f"{e.id}: {code} is no code of findings.toml" for code in (e.fails_with, *e.hints_for) if code not in known
+    ]
+    for text in e.checks:
+        try:
+            figures.parse(text)
+        except ValueError as error:
+            problems.append(f"{e.id}: {error}")
     return problems
 
 

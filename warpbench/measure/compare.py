@@ -1,7 +1,7 @@
 """Two record files side by side: the same case in both, first version.
 
-Counts are exact, so for virtual files a change is a change. A measured file of one process has no interval: the ratio of
-medians is shown, and no verdict is given.
+Counts are exact, so for virtual files a change is a change. A measured file of one process has no interval: the ratio
+of medians is shown, and no verdict is given.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def compare(a: RecordFile, b: RecordFile) -> dict[str, Any]:
     """
     if a.run.kind != b.run.kind:
         raise UsageError(
-            f"{a.path} is {a.run.kind}, {b.path} is {b.run.kind}: counts and times cannot be compared. Nothing was compared. "
-            "Choose two files of one kind."
+            f"{a.path} is {a.run.kind}, {b.path} is {b.run.kind}: counts and times cannot be compared. "
+            "Nothing was compared. Choose two files of one kind."
         )
     both = [case_id for case_id in a.cases if case_id in b.cases]
     row = _virtual if a.run.kind == "virtual" else _measured
@@ -61,9 +61,11 @@ def _notes(a: RecordFile, b: RecordFile) -> list[str]:
         notes.append(f"different cards: {a.run.gpu.name} and {b.run.gpu.name}")
     if a.run.gpu.power_limit_w != b.run.gpu.power_limit_w:
         notes.append(f"different power limits: {a.run.gpu.power_limit_w} and {b.run.gpu.power_limit_w} W")
-    for name in sorted(set(a.run.libs) & set(b.run.libs)):
-        if a.run.libs[name] != b.run.libs[name]:
-            notes.append(f"{name} {a.run.libs[name]} and {b.run.libs[name]}")
+    notes += [
+        f"{name} {a.run.libs[name]} and {b.run.libs[name]}"
+        for name in sorted(set(a.run.libs) & set(b.run.libs))
+        if a.run.libs[name] != b.run.libs[name]
+    ]
     if a.run.harness_sha256 != b.run.harness_sha256:
         notes.append("the code that checks and times differs between the two runs")
     archs = {count.arch for file in (a, b) for count in file.counts.values()}

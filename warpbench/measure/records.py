@@ -7,8 +7,9 @@
     count        what ptxvm counted of one case
     seal         last line: number of lines and hash of everything before it
 
-Units stand in names; null means not available and is never 0; numbers are finite; unknown fields are refused; the JSON is
-canonical, so that a line has one spelling. Derived figures (medians, rates, shares) are computed by readers, not stored.
+Units stand in names; null means not available and is never 0; numbers are finite; unknown fields are refused; the JSON
+is canonical, so that a line has one spelling. Derived figures (medians, rates, shares) are computed by readers, never
+stored.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ Stop = Literal["converged", "max_samples", "max_time", "sync_tag"]
 Status = Literal["ok", "throttled", "clock_drift", "retry", "invalid"]
 Verdict = Literal["pass", "fail", "skipped"]
 RoofKind = Literal[
-    "bw_theory", "bw_theory_pstate", "bw_read", "bw_write", "bw_copy", "bw_triad", "flops_theory_rated", "flops_theory_at_clock",
-    "flops_library",
+    "bw_theory", "bw_theory_pstate", "bw_read", "bw_write", "bw_copy", "bw_triad",
+    "flops_theory_rated", "flops_theory_at_clock", "flops_library",
 ]  # fmt: skip
 Dsl = Literal["numba", "cupy", "triton", "torch"]
 
@@ -70,7 +71,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Config:
-    """How to run it again. `planned` is the number of cases that the run set out to do: fewer lines mean an early end."""
+    """How to run it again. `planned` is the number of cases that the run set out to do: with fewer it ended early."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     replicates: int

@@ -25,10 +25,10 @@ def quantile(samples: Sequence[float], q: float) -> float:
 
 
 def median_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple[float, float] | None:
-    """Order-statistic interval of the median: ranks k and n + 1 - k, k = the (1 - confidence) / 2 quantile of B(n, 1/2).
+    """Order-statistic interval of the median: ranks k and n + 1 - k, k the (1 - confidence) / 2 quantile of B(n, 1/2).
 
-    None below 6 samples, where no pair of ranks reaches 95 %. This is the spread within one process: a stopping rule. An
-    interval that is printed comes from replicates.
+    None below 6 samples, where no pair of ranks reaches 95 %. This is the spread within one process: a stopping rule.
+    An interval that is printed comes from replicates.
     """
     n = len(samples)
     rank = _binomial_quantile((1 - confidence) / 2, n)

@@ -1,8 +1,8 @@
 """The time of one launch on the card: CUDA events around it, held back so that the host's work is not in the sample.
 
 Order on one stream:   flush the L2 · wait about 50 us · event · KERNEL · event
-The wait lets the host queue kernel and events before the card reaches them. It is torch's own spin kernel, a private API;
-where it is gone, the timer is "event" and host time may show in short samples.
+The wait lets the host queue kernel and events before the card reaches them. It is torch's own spin kernel, a private
+API; where it is gone, the timer is "event" and host time may show in short samples.
 """
 
 from __future__ import annotations

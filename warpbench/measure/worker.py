@@ -26,8 +26,8 @@ def measure_case(
 ) -> dict[str, Any]:
     """Measure a rung (or, for the DSL "torch", the operation's rival) at one shape.
 
-    task: shape, dtype, seed, l2_bytes, integrated, run_id, ragged (check the ragged shapes first), roof (measure the copy
-    roof instead). Returns {"rung", "verdict", "reason", "cases", "sample": {...} or None}.
+    task: shape, dtype, seed, l2_bytes, integrated, run_id, ragged (check the ragged shapes first), roof (measure the
+    copy roof instead). Returns {"rung", "verdict", "reason", "cases", "sample": {...} or None}.
     No pass before and after, no time.
     """
     flusher = _flusher(task)

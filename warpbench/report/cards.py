@@ -53,12 +53,13 @@ def features(gpu: str | None) -> dict[str, Any]:
         usable = hardware.detect().usable
         card = usable[0].gpu if usable else hardware.gpu("rtx3090")
     rows = []
-    for name, one in {**hardware.groups(), **hardware.features()}.items():
-        emulated = getattr(one, "emulated", {}).get(card.cc, "")
+    known: dict[str, hardware.Group | hardware.Feature] = {**hardware.groups(), **hardware.features()}
+    for name, one in known.items():
         rows.append(
             {
-                "name": name, "group": name in hardware.groups(), "has": hardware.has(card.cc, name), "title": one.title,
-                "where": hardware.having(one.native_cc), "emulated": emulated,
+                "name": name, "group": isinstance(one, hardware.Group), "has": hardware.has(card.cc, name),
+                "title": one.title, "where": hardware.having(one.native_cc),
+                "emulated": one.emulated.get(card.cc, "") if isinstance(one, hardware.Feature) else "",
             }
         )  # fmt: skip
     return {"slug": card.slug, "gpu": card.name, "cc": card.cc, "features": rows}

@@ -35,5 +35,7 @@ def _wrapped(head: str, text: str, columns: int) -> str:
     if columns == 0:
         return head + text
     if room < 24:  # too narrow for two columns: the idea goes below
-        return f"{head.rstrip()}\n{textwrap.fill(text, max(columns, 30), initial_indent='      ', subsequent_indent='      ')}"
+        indent = " " * 6
+        below = textwrap.fill(text, max(columns, 30), initial_indent=indent, subsequent_indent=indent)
+        return f"{head.rstrip()}\n{below}"
     return head + ("\n" + " " * len(head)).join(textwrap.wrap(text, room))

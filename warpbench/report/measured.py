@@ -1,4 +1,4 @@
-"""What a run on a card says: medians, rates, shares of roofs. Everything is computed from the raw samples of the record."""
+"""What a run on a card says: medians, rates, shares of roofs, all computed from the raw samples of the record."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from warpbench.hardware.peaks import tensor_key
 from warpbench.measure import statistics
 from warpbench.measure.cache import dram_share_allowed
 from warpbench.measure.records import Case, Replicate, Roof
-from warpbench.report.terminal import Column, Section, percent, seconds_text, shape_text
+from warpbench.report.terminal import Column, Row, Section, by_operation, percent, seconds_text, shape_text
 
 COLUMNS = (
     Column("rung"),
@@ -25,8 +25,10 @@ COLUMNS = (
     Column("shape", priority=3),
 )
 LEGEND = (
-    "median of one process, no interval; spread: interquartile range over the median; cold: the L2 cache was flushed before each sample",
-    "of measured: share of the copy bandwidth measured in this run; a kernel that reads more than it writes may pass 100 %",
+    "median of one process, no interval; spread: interquartile range over the median; "
+    "cold: the L2 cache was flushed before each sample",
+    "of measured: share of the copy bandwidth measured in this run; "
+    "a kernel that reads more than it writes may pass 100 %",
     "torch/this: torch's time over this rung's; above 1, the rung is faster",
 )
 
@@ -51,7 +53,7 @@ def arithmetic_roof(case: Case, roofs: Mapping[str, float]) -> float | None:
 
 
 def floor_seconds(case: Case, roofs: Mapping[str, float], l2_bytes: int) -> tuple[float, str] | None:
-    """The least time by the theoretical roofs, and which one binds. Written bytes may stay in the L2: they are exempt."""
+    """The least time by the theoretical roofs, and which one binds. Written bytes that fit the L2 may stay there."""
     terms = []
     if "bw_theory" in roofs:
         moved = case.bytes_read + max(0, case.bytes_written - l2_bytes)
@@ -67,7 +69,8 @@ def implausible(case: Case, seconds: float, roofs: Mapping[str, float], l2_bytes
     least = floor_seconds(case, roofs, l2_bytes)
     if least is None or seconds >= 0.97 * least[0]:
         return ""
-    return f"{seconds_text(seconds)} is faster than the card's {least[1]} allows ({seconds_text(least[0])}): not a time of this work"
+    taken, allowed = seconds_text(seconds), seconds_text(least[0])
+    return f"{taken} is faster than the card's {least[1]} allows ({allowed}): not a time of this work"
 
 
 def row(
@@ -110,17 +113,9 @@ def row(
     return out
 
 
-def table(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> list[Any]:
+def table(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> list[Row | Section]:
     """The rows of the table, a section an operation."""
-    out: list[Any] = []
-    current = ""
-    for one in rows:
-        name = one["rung"].partition("/")[0]
-        if name != current:
-            current = name
-            out.append(Section(f"{name}: {titles.get(name, '')}"))
-        out.append(cells(one))
-    return out
+    return by_operation(rows, lambda name: f"{name}: {titles.get(name, '')}", cells)
 
 
 def cells(one: Mapping[str, Any]) -> list[str]:

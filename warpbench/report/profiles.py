@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from warpbench import catalogue, errors, profiling_run
 from warpbench.profiling_run import Options, Outcome
 from warpbench.report import checks, measured, virtual
 from warpbench.report.progress import Progress
-from warpbench.report.terminal import Section
+from warpbench.report.terminal import Column, Section
 from warpbench.report.terminal import show as table
 
 
@@ -47,6 +48,7 @@ def headline(outcome: Outcome) -> str:
 def show(outcome: Outcome, kept: Path | None) -> None:
     """The table, what was not run and why, what is wrong, and where the record lies."""
     operations = catalogue.operations()
+    columns: Sequence[Column]
     if outcome.kind == "virtual":
         rows = virtual.table(outcome.rows, operations, outcome.gpu)
         notes = list(virtual.LEGEND)

@@ -1,14 +1,15 @@
 """Text on a terminal, and the same text plain where there is none.
 
-On a terminal: rich tables as wide as it is; columns of low priority are left out when it is too narrow, and the table says
-so. In a pipe or a file: aligned text, every column, no colour, no borders. NO_COLOR is obeyed.
+On a terminal: rich tables as wide as it is; columns of low priority are left out when it is too narrow, and the table
+says so. In a pipe or a file: aligned text, every column, no colour, no borders. NO_COLOR is obeyed.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -82,6 +83,17 @@ def fit(columns: Sequence[Column], rows: Sequence[Row | Section], width: int) ->
     return kept, sorted(dropped)
 
 
+def by_operation(
+    rows: Iterable[Mapping[str, Any]], heading: Callable[[str], str], cells: Callable[[Mapping[str, Any]], Row]
+) -> list[Row | Section]:
+    """Rows of a table, a section an operation. A row's "rung" is `operation/dsl/rung`; `heading` gets the operation."""
+    out: list[Row | Section] = []
+    for name, group in itertools.groupby(rows, lambda one: str(one["rung"]).partition("/")[0]):
+        out.append(Section(heading(name)))
+        out += map(cells, group)
+    return out
+
+
 def aligned(columns: Sequence[Column], rows: Sequence[Row | Section]) -> str:
     """The table as plain text: two spaces between columns, no trailing blanks."""
     widths = _widths(columns, rows)
@@ -94,8 +106,7 @@ def aligned(columns: Sequence[Column], rows: Sequence[Row | Section]) -> str:
         return "  ".join(parts).rstrip()
 
     lines = [one([column.title for column in columns]), one(["-" * width for width in widths])]
-    for row in rows:
-        lines.append(f"\n{row.text}" if isinstance(row, Section) else one(row))
+    lines += [f"\n{row.text}" if isinstance(row, Section) else one(row) for row in rows]
     return "\n".join(lines)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from warpbench import hardware
 from warpbench.contract import Operation, Rung
 from warpbench.measure.records import Case, Count
-from warpbench.report.terminal import Column, Section, figure, percent, seconds_text, shape_text
+from warpbench.report.terminal import Column, Row, Section, by_operation, figure, percent, seconds_text, shape_text
 
 COLUMNS = (
     Column("rung"),
@@ -24,7 +24,8 @@ COLUMNS = (
     Column("shape", priority=4),
 )
 LEGEND = (
-    "sectors/request: 32-byte sectors that a warp's access touches; 4 is ideal for 4-byte elements, 16 for 16-byte vectors",
+    "sectors/request: 32-byte sectors that a warp's access touches; "
+    "4 is ideal for 4-byte elements, 16 for 16-byte vectors",
     "excess wavefronts: extra passes through shared memory for bank conflicts, all warps together",
     "asked/compulsory: bytes asked of memory over bytes that must move once; 1 is the least",
     "Counts are of PTX; registers, spills and occupancy are ptxas's. No cache is modelled.",
@@ -83,17 +84,9 @@ def occupancy(case: Case, cc: str) -> Static | None:
     return least
 
 
-def table(rows: Iterable[Mapping[str, Any]], operations: Mapping[str, Operation], gpu: Any) -> list[Any]:
+def table(rows: Iterable[Mapping[str, Any]], operations: Mapping[str, Operation], gpu: Any) -> list[Row | Section]:
     """The rows of the table, a section an operation."""
-    out: list[Any] = []
-    current = ""
-    for one in rows:
-        name = one["rung"].partition("/")[0]
-        if name != current:
-            current = name
-            out.append(Section(heading(operations[name], gpu)))
-        out.append(cells(one))
-    return out
+    return by_operation(rows, lambda name: heading(operations[name], gpu), cells)
 
 
 def cells(one: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,208 @@
+"""Numba on ptxvm: `kernel[grid, block](...)` compiles with Numba's own compiler and runs the PTX on CPU tensors.
+
+The argument types are those that Numba sees of the same tensors on a card (through their CUDA array interface), so what it
+refuses there is refused here. Kernels are compiled with line information.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ptxvm.report import Finding
+from warpbench.backends.emulated import Launch, Tensor, dim3, refuse_card_tensor, wrong_argument
+
+if TYPE_CHECKING:
+    from warpbench.backends.emulated import Emulator
+
+
+def before_import() -> None:
+    """Pin what Numba reads from the environment when it is imported."""
+    os.environ["NUMBA_CUDA_LOW_OCCUPANCY_WARNINGS"] = "0"  # every grid of a lesson is small
+
+
+def install(emulator: Emulator) -> None:
+    """Replace the launch path of `numba.cuda`."""
+    from numba.cuda import api, compiler, dispatcher
+
+    class Device:
+        """What a compilation asks of the current device."""
+
+        compute_capability = emulator.capability
+
+    for module in (api, compiler, dispatcher):
+        module.get_current_device = Device
+    kernels = _Kernels(emulator)
+
+    def call(self: Any, args: Sequence[Any], launch_config: Any) -> None:
+        kernels.launch(self, args, launch_config)
+
+    def compile_(self: Any, sig: Any) -> Any:
+        from numba.cuda.core import sigutils
+
+        types, _ = sigutils.normalize_signature(sig)
+        if types not in self.overloads:
+            self.overloads[types] = kernels.compiled(self, types)
+        return self.overloads[types]
+
+    dispatcher.CUDADispatcher.call = call
+    dispatcher.CUDADispatcher.compile = compile_
+
+
+class _Kernels:
+    """Compiled kernels of this process, and their launches."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self.emulator = emulator
+        self._compiled: dict[tuple[Any, ...], tuple[str, str]] = {}
+
+    def compiled(self, dispatcher: Any, types: tuple[Any, ...]) -> tuple[str, str]:
+        """(PTX, entry) of a kernel for argument types. Raises Numba's own errors."""
+        from numba import cuda
+
+        options = dispatcher.targetoptions
+        key = (dispatcher, types)
+        if key not in self._compiled:
+            debug = bool(options.get("debug"))
+            ptx, _ = cuda.compile_ptx(
+                dispatcher.py_func,
+                types,
+                debug=debug,
+                lineinfo=not debug,
+                device=False,
+                fastmath=bool(options.get("fastmath", False)),
+                cc=self.emulator.capability,
+                opt=options.get("opt", True),
+                abi="numba",
+                launch_bounds=options.get("launch_bounds"),
+            )
+            self._compiled[key] = ptx, _entry(ptx)
+        return self._compiled[key]
+
+    def launch(self, dispatcher: Any, args: Sequence[Any], config: Any) -> None:
+        names = list(dispatcher.py_func.__code__.co_varnames[: dispatcher.py_func.__code__.co_argcount])
+        if len(args) != len(names):
+            raise TypeError(f"{dispatcher.py_func.__name__} takes {len(names)} arguments, {len(args)} were given")
+        types = self._types(dispatcher, args)
+        ptx, entry = self.compiled(dispatcher, types)
+        packed = [one for name, kind, arg in zip(names, types, args, strict=True) for one in _pack(name, kind, arg)]
+        launch = Launch(
+            "numba", dispatcher.py_func.__name__, entry, ptx, self.emulator.arch,
+            dim3(config.griddim), dim3(config.blockdim), int(config.sharedmem),
+        )  # fmt: skip
+        lints = _doubles(names, args, ptx)
+        self.emulator.launch(launch, packed, cooperative="cudaCGGetIntrinsicHandle" in ptx, lints=lints)
+
+    def _types(self, dispatcher: Any, args: Sequence[Any]) -> tuple[Any, ...]:
+        """The types that a kernel is compiled for: those of the arguments, or of the signature that it was declared with."""
+        types = tuple(_typeof(arg) for arg in args)
+        if dispatcher._can_compile or types in dispatcher.overloads:
+            return types
+        for declared in dispatcher.overloads:
+            if len(declared) == len(types) and all(map(_fits, types, declared)):
+                return tuple(declared)
+        shown = ", ".join(map(str, types))
+        raise TypeError(f"No matching definition for argument type(s) {shown}")
+
+
+def _typeof(arg: Any) -> Any:
+    """Numba's type of an argument, a CPU tensor standing for one on the card."""
+    from numba.cuda import types
+    from numba.cuda.np import numpy_support
+    from numba.cuda.typing.typeof import typeof
+
+    if not hasattr(arg, "untyped_storage"):
+        return typeof(arg)
+    refuse_card_tensor(arg)
+    if arg.requires_grad:
+        raise RuntimeError(
+            "Can't get __cuda_array_interface__ on Variable that requires grad. Use tensor.detach() first"
+        )
+    name = str(arg.dtype).removeprefix("torch.")
+    try:
+        dtype = numpy_support.from_dtype(np.dtype(name))
+    except TypeError:
+        width = "uint16" if arg.element_size() == 2 else "uint8"
+        raise TypeError(
+            f"Numba has no type for a {arg.dtype} tensor. The kernel was not launched. "
+            f"Pass its bits and decode them in the kernel: tensor.view(torch.{width})"
+        ) from None
+    return types.Array(dtype, arg.ndim, _layout(arg))
+
+
+def _layout(tensor: Any) -> str:
+    """C, F or A, as Numba reads them from the strides of a tensor on a card."""
+    if tensor.is_contiguous():
+        return "C"
+    return (
+        "F"
+        if tensor.ndim and tensor.stride(0) == 1 and tensor.t_().is_contiguous()
+        else "A"
+        if tensor.ndim != 2
+        else _layout_2d(tensor)
+    )
+
+
+def _layout_2d(tensor: Any) -> str:
+    return "F" if tensor.stride(0) == 1 and tensor.stride(1) == tensor.shape[0] else "A"
+
+
+def _fits(have: Any, declared: Any) -> bool:
+    """Whether an argument may be passed for a declared type: the same array, or any number for a number."""
+    from numba.cuda import types
+
+    if isinstance(have, types.Array) or isinstance(declared, types.Array):
+        return bool(have == declared) or (
+            isinstance(have, types.Array)
+            and isinstance(declared, types.Array)
+            and (have.dtype, have.ndim) == (declared.dtype, declared.ndim)
+            and declared.layout == "A"
+        )
+    return isinstance(have, types.Number | types.Boolean) and isinstance(declared, types.Number | types.Boolean)
+
+
+def _pack(name: str, kind: Any, arg: Any) -> Iterator[Any]:
+    """The kernel parameters of one argument. An array is meminfo, parent, count, item size, data, shape, strides in bytes."""
+    from numba.cuda import types
+    from numba.cuda.np import numpy_support
+
+    if isinstance(kind, types.Array):
+        import torch
+
+        tensor = arg if hasattr(arg, "untyped_storage") else torch.from_numpy(arg)
+        size = tensor.element_size()
+        yield from (np.uint64(0), np.uint64(0), np.int64(tensor.numel()), np.int64(size), Tensor(tensor, name))
+        yield from (np.int64(length) for length in tensor.shape)
+        yield from (np.int64(stride * size) for stride in tensor.stride())
+    elif isinstance(kind, types.BaseTuple):
+        for i, (one, value) in enumerate(zip(kind, arg, strict=True)):
+            yield from _pack(f"{name}[{i}]", one, value)
+    elif isinstance(kind, types.Boolean):
+        yield np.uint8(bool(arg))
+    else:
+        yield numpy_support.as_dtype(kind).type(arg)
+
+
+def _doubles(names: Sequence[str], args: Sequence[Any], ptx: str) -> list[Finding]:
+    """Python floats among the arguments of a kernel that computes in double: they are float64 to Numba."""
+    if ".f64" not in ptx:
+        return []
+    return [
+        wrong_argument(
+            "computes in double",
+            "a Python float is float64 to Numba, and this kernel computes in it",
+            f"argument {name}",
+        )
+        for name, arg in zip(names, args, strict=True)
+        if type(arg) is float
+    ]
+
+
+def _entry(ptx: str) -> str:
+    """The name of the one kernel of a module."""
+    import ptxvm
+
+    return ptxvm.Module.from_ptx(ptx).kernel().name
