@@ -10,6 +10,7 @@ from ptxvm.types import Function, Instruction, Not, Special, Symbol, Vector
 
 Effects = Sequence[tuple[list[str], list[str]]]  # (defined, used) registers of each instruction
 
+BUILT_IN = {"__assertfail"}  # functions that the runtime provides, executed where they are called
 JUMPS = {"bra", "brx"}
 EXITS = {"ret", "exit", "trap"}
 # Operations for which the lanes of a warp must have come together again.
@@ -64,7 +65,15 @@ def meets(ins: Instruction) -> bool:
 
 def waits(ins: Instruction) -> bool:
     """Whether the instruction stands alone in its block: threads may have to stay there."""
-    return (ins.parts[0] in ("bar", "barrier") and ins.parts[:2] != ("bar", "warp")) or ins.parts[0] == "call"
+    return (ins.parts[0] in ("bar", "barrier") and ins.parts[:2] != ("bar", "warp")) or (
+        ins.parts[0] == "call" and callee(ins) not in BUILT_IN
+    )
+
+
+def callee(ins: Instruction) -> str:
+    """The function that a `call` names; "" for a call through a register."""
+    target = ins.operands[1]
+    return target.name if isinstance(target, Symbol) else ""
 
 
 def targets(function: Function, ins: Instruction) -> list[int]:

@@ -178,6 +178,8 @@ class Machine:
             )
             if result is not None and old is not None:
                 result[lanes] = old
+            if old is None or not np.array_equal(old, view.view(dtype)[index]):
+                self.memory.changes += 1
         return result
 
     def ldmatrix(self, g: Group, site: Site, address: Array, count: int, transpose: bool) -> list[Array]:
@@ -190,6 +192,14 @@ class Machine:
             raise self.fault(site, g, fault) from None
         rows = mma.ldmatrix_addresses(g, address, count)
         return mma.ldmatrix(g, self.memory.shared, rows, transpose)
+
+    def stmatrix(self, g: Group, site: Site, address: Array, registers: list[Array], transpose: bool) -> None:
+        """`stmatrix`: the other way round; each lane stores the 16 bytes of one row."""
+        lanes = None if len(registers) == 4 else np.broadcast_to((g.tids % WARP) < 8 * len(registers), g.shape)
+        try:
+            self.memory.store(g, site, "shared", address, lanes, mma.stmatrix_rows(g, registers, transpose))
+        except LaneFault as fault:
+            raise self.fault(site, g, fault) from None
 
     def warp_sync(self, g: Group, membermask: Array) -> None:
         """Threads of a warp met: tell the race detector."""
@@ -206,6 +216,19 @@ class Machine:
         if mask is None or mask.any():
             lanes = np.ones((1, 1), bool) if mask is None else mask
             raise self.fault(site, g, LaneFault("trap", "the kernel stopped itself", lanes))
+
+    def assertion(self, g: Group, site: Site, mask: Array | None, text: Array, file: Array, line: Array) -> None:
+        """`__assertfail`: the kernel stops itself; the addresses are of zero-terminated texts in global memory."""
+        if mask is None or mask.any():
+            lanes = np.ones((1, 1), bool) if mask is None else mask
+            condition, place = self._text(text), self._text(file).rpartition("/")[2]
+            detail = f"`{condition}` does not hold ({place}:{int(line.flat[0])})"
+            raise self.fault(site, g, LaneFault("assertion", detail, lanes))
+
+    def _text(self, address: Array) -> str:
+        start = int(address.flat[0])
+        raw = self.memory.arena.bytes[start : start + 1000].tobytes()
+        return raw.partition(b"\0")[0].decode(errors="replace")
 
     # -- findings ------------------------------------------------------------------------------------------------
     def _without(self, g: Group, site: Site, fault: LaneFault, mask: Array | None) -> Array:

@@ -60,6 +60,7 @@ class Memory:
         self.check_provenance = check_provenance
         self.parameter_allocations: dict[str, Allocation] = {}
         self.observers: list[Observer] = []
+        self.changes = 0  # stores, and atomics that changed something: what a waiting loop may wait for
         self.report: Callable[[Site, Group, LaneFault], Finding] | None = None  # for findings that do not stop the run
         self._views = {
             "shared": {n: self.shared.reshape(-1).view(f"u{n}") for n in (1, 2, 4, 8)},
@@ -105,6 +106,7 @@ class Memory:
             return
         size = values[0].dtype.itemsize
         self.check(g, site, space, address, mask, size * len(values), "store", values)  # type: ignore[arg-type]
+        self.changes += 1
         index = self._index(g, space, address) >> _SHIFT[size]
         view = self._views[space][size]
         if mask is None:

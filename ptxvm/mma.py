@@ -153,3 +153,21 @@ def ldmatrix(g: Group, shared: Array, rows: Array, transpose: bool) -> list[Arra
         words = np.ascontiguousarray(elements).view(np.uint32)
     count = rows.shape[2]
     return [g.from_warp(words[:, :, i].reshape(*words.shape[:2], WARP)) for i in range(count)]
+
+
+def stmatrix_rows(g: Group, registers: list[Array], transpose: bool) -> list[Array]:
+    """The four words that each lane stores: lane 8i + r holds row r of matrix i, of 8x8 elements of 16 bits.
+
+    registers  one a matrix, uint32: lane l gives elements 2(l%4) and 2(l%4)+1 of row l/4, of column l/4 with `transpose`
+    """
+    _whole_warps(g)
+    tables = [g.by_warp(r) for r in registers]
+    ctas = max(t.shape[0] for t in tables)
+    shape = (ctas, tables[0].shape[1], WARP)
+    words = np.stack([np.broadcast_to(t, shape) for t in tables], axis=2)  # (c, w, count, 32)
+    rows = np.ascontiguousarray(words).reshape(*shape[:2], len(registers), 8, 4)
+    if transpose:
+        rows = np.ascontiguousarray(rows.view(np.uint16).swapaxes(-1, -2)).view(np.uint32)
+    whole = np.zeros((*shape, 4), np.uint32)
+    whole[:, :, : 8 * len(registers)] = rows.reshape(*shape[:2], -1, 4)
+    return [g.from_warp(whole[..., j]) for j in range(4)]

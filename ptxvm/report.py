@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -70,8 +71,10 @@ class Finding:
         return "\n".join(lines)
 
     def _place(self) -> list[str]:
-        place = f"{self.file}:{self.line}" if self.file else "(no line information)"
-        out = [f"{place}   {self.text}".rstrip()]
+        out = []
+        if self.file or self.block is not None:  # an argument of a launch has neither
+            place = f"{os.path.basename(self.file)}:{self.line}" if self.file else "(no line information)"
+            out.append(f"{place}   {self.text}".rstrip())
         if self.block is not None and self.thread is not None:
             more = f" ({self.count:,} in the launch)" if self.count > 1 else ""
             out.append(f"block {coordinates(self.block)}, thread {coordinates(self.thread)}{more}")

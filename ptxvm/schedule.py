@@ -22,6 +22,7 @@ from ptxvm.machine import Machine, source_text
 from ptxvm.report import Finding
 from ptxvm.types import DTYPES
 
+IDLE_LIMIT = 20_000  # visits of such blocks during which nothing changes, before it is called an endless loop
 SPIN_LIMIT = 64  # visits of a block that may wait for another thread before others get their turn
 
 
@@ -38,7 +39,7 @@ class Schedule:
     batch_threads: int = 16384
     seed: int | None = None
     blocks: tuple[int, ...] | None = None
-    max_visits: int = 2_000_000
+    max_visits: int = 500_000
 
     @classmethod
     def normal(cls, batch_threads: int = 16384, blocks: Sequence[int] | None = None) -> Schedule:
@@ -75,6 +76,8 @@ class BatchRun:
         self.queues: dict[int, dict[int, list[Group]]] = {}  # strand -> block -> groups
         self.strand = 0
         self.spun = 0
+        self.idle = 0  # visits of blocks that may wait since anything changed
+        self.changes = 0
         self.waiting: list[_Waiting] = []
         self.arrived: dict[int, Array] = {}
         self.exited = np.zeros(self.ctas, np.int64)
@@ -142,7 +145,14 @@ class BatchRun:
         machine = self.machine
         machine.visits += 1
         if machine.visits > self.schedule.max_visits:
-            raise self._endless(group, block)
+            raise self._endless(group, block, f"stopped after {self.schedule.max_visits:,} steps without an end")
+        if block.spins:
+            self.idle = self.idle + 1 if machine.memory.changes == self.changes else 0
+            self.changes = machine.memory.changes
+            if self.idle > IDLE_LIMIT:
+                raise self._endless(
+                    group, block, f"{IDLE_LIMIT:,} rounds of waiting, and no thread has changed anything"
+                )
         if self.counting is not None:
             self.counting.visit(index, group)
         try:
@@ -188,6 +198,7 @@ class BatchRun:
         self._exit(group)
 
     def _exit(self, group: Group) -> None:
+        self.idle = 0
         self.machine.copies.wait(group, None, None)
         self._add(self.exited, group)
         for name, count in {(w.name, w.count) for w in self.waiting}:
@@ -251,6 +262,7 @@ class BatchRun:
         complete = (arrived >= needed) & (arrived > 0)
         if not complete.any():
             return
+        self.idle = 0
         left: list[_Waiting] = []
         sites: dict[int, list[_Waiting]] = {}
         released: list[tuple[Group, int]] = []
@@ -331,9 +343,8 @@ class BatchRun:
         finding = self._finding("deadlock", detail, wait, cta)
         return Fault(self.machine.findings.add(finding, wait.site.index))
 
-    def _endless(self, group: Group, block: CompiledBlock) -> Fault:
+    def _endless(self, group: Group, block: CompiledBlock, detail: str) -> Fault:
         site = block.end or self.compiled.sites[0]
-        detail = f"stopped after {self.schedule.max_visits:,} steps without an end"
         return self.machine.fault(site, group, LaneFault("endless loop", detail, np.ones((1, 1), bool)))
 
     def _site_of(self, fault: LaneFault) -> Site:

@@ -176,23 +176,28 @@ def inspect(
     as_json: Json = False,
 ) -> int:
     """One rung in detail: its PTX, its machine code, its counters by source line."""
-    from warpbench import catalogue
+    from warpbench import catalogue, inspection
     from warpbench.report import inspected
 
     picks = catalogue.select(pattern)
     if len(picks) != 1:
         paths = ", ".join(operation.rung_path(rung) for operation, rung in picks[:6])
         raise errors.UsageError(f'"{pattern}" is {len(picks)} rungs; one is needed, such as: {paths}.')
-    found = inspected.gather(pattern, picks[0], gpu, ptx, sass, counters)
-    return emit(found) if as_json else inspected.show(found)
+    found = inspection.gather(picks[0], gpu, ptx, sass, counters)
+    if as_json:
+        emit(found)
+    else:
+        inspected.show(found)
+    return inspected.exit_code(found)
 
 
 @app.command()
 def doctor(as_json: Json = False) -> int:
     """Run one known kernel through every backend: what works, what does not, what to install."""
+    from warpbench import doctor as examination
     from warpbench.report import inspected
 
-    found = inspected.doctor()
+    found = examination.examine()
     if as_json:
         emit(found)
     else:

@@ -96,7 +96,8 @@ def _case(
     judged, launches = check.run_case(operation, rung, function, case, backend, files)
     if count and launches:
         judged["counted"] = _counted(case, backend.arch, launches)
-    if key:
+    known = not any(launch.get("problem") for launch in judged.get("counted", {}).get("launches", ()))
+    if key and known:  # what a missing assembler could not say must be asked again
         cache.store(key, judged)
     return {**judged, "from_cache": False}
 

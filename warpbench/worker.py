@@ -73,7 +73,11 @@ def _stdin() -> IO[str]:
 
 
 def perform(task: dict[str, Any], backend: Any, emit: Emit) -> dict[str, Any]:
-    """Do one task: "check", "profile" or "measure" a rung. See `check.check_rung`, `counts.profile_rung`, `measure.worker`."""
+    """Do one task: "check", "profile", "measure" or "inspect" a rung, or "learn": check an answer to an exercise.
+
+    See `check.check_rung`, `counts.profile_rung`, `measure.worker`, `inspection.inspect_rung`,
+    `course.check`.
+    """
     from warpbench import catalogue
 
     if task["task"] == "learn":
@@ -100,6 +104,10 @@ def perform(task: dict[str, Any], backend: Any, emit: Emit) -> dict[str, Any]:
         from warpbench.measure.worker import measure_case
 
         return measure_case(operation, rung, backend, task, root=root, begin=begin)
+    if task["task"] == "inspect":
+        from warpbench.inspection import inspect_rung
+
+        return inspect_rung(operation, rung, backend, task, root=root, begin=begin)
     raise ValueError(f"unknown task {task['task']}")
 
 

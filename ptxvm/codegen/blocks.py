@@ -15,7 +15,7 @@ import numpy as np
 
 from ptxvm import mma, numerics, warp
 from ptxvm.access import Site
-from ptxvm.codegen import asynchronous, atomic, control, convert, floating, integer, matrix, memory  # noqa: F401  register
+from ptxvm.codegen import asynchronous, atomic, call, control, convert, floating, integer, matrix, memory  # noqa: F401  register
 from ptxvm.codegen import warp as _warp  # noqa: F401  registers its emitters
 from ptxvm.codegen.emitter import EMITTERS, BlockWriter, refuse
 from ptxvm.errors import Unsupported

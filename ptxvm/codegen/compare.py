@@ -21,6 +21,14 @@ UNSIGNED = SIGNED | {"lo": "<", "ls": "<=", "hi": ">", "hs": ">="}
 BITS = {"eq": "==", "ne": "!="}
 LOGIC = {"and": "&", "or": "|", "xor": "^"}
 COMPARISONS = " ".join(ORDERED | UNORDERED | UNSIGNED)
+# Result types of `set` for the sources that do not take all of SET_TARGETS.
+SET_TARGETS = {"u32", "s32", "f32", "f16", "bf16"}
+NARROW_SET_TARGETS = {
+    "f16": {"u16", "s16", "u32", "s32", "f16", "bf16"},
+    "bf16": {"u16", "s16", "u32", "s32", "bf16"},
+    "f16x2": {"f16x2", "u32", "s32"},
+    "bf16x2": {"bf16x2", "u32", "s32"},
+}
 
 
 def comparison(w: BlockWriter, ins: Instruction, words: set[str], kind: str, a: Operand, b: Operand) -> tuple[str, str]:
@@ -31,7 +39,7 @@ def comparison(w: BlockWriter, ins: Instruction, words: set[str], kind: str, a: 
     word, join = compares.pop(), joins.pop() if joins else ""
     if kind in FLOATS:
         text = (ORDERED | UNORDERED).get(word)
-        if text is None or kind == "f32x2":
+        if text is None or kind == "f32x2" or ("ftz" in words and kind not in ("f32", "f16", "f16x2")):
             raise refuse(ins)
         flush = "ftz" in words
         x, y = (decode(w, o, kind, flush) for o in (a, b))
@@ -87,6 +95,8 @@ def set_value(w: BlockWriter, ins: Instruction) -> None:
     if len(types) != 2:
         raise refuse(ins)
     target, source = types
+    if target not in NARROW_SET_TARGETS.get(source, SET_TARGETS):
+        raise refuse(ins)
     d, a, b, *rest = ins.operands
     text, join = comparison(w, ins, words, source, a, b)
     if len(rest) != (1 if join else 0):
@@ -95,22 +105,18 @@ def set_value(w: BlockWriter, ins: Instruction) -> None:
     if join:
         predicate = w.use(rest[0], "pred")
         text = f"({text}) {LOGIC[join]} {f'({predicate})[..., None]' if packed else predicate}"
-    result = _truth(text, target, packed)
-    if result is None:
-        raise refuse(ins)
-    w.define(d, result, target)
+    w.define(d, _truth(text, target, packed), "u32" if packed else target)  # packed: raw bits, whatever the type's sign
 
 
-def _truth(text: str, target: str, packed: bool) -> str | None:
-    """A bool expression as a value of the type `target`; None if there is no such form."""
+def _truth(text: str, target: str, packed: bool) -> str:
+    """A bool expression as a value of the type `target`."""
     if packed:
-        one = {"f16x2": "0x3C00", "bf16x2": "0x3F80", "u32": "0xFFFF", "s32": "0xFFFF", "u16x2": "0xFFFF"}.get(target)
-        return f"nm.join16(({text}) * np.uint16({one}))" if one else None
-    if target in ("u16", "u32", "s16", "s32"):
-        return f"-(({text}).astype(np.{DTYPES[target].name}))"
-    if target in ("f16", "f32"):
-        return f"({text}).astype(np.{DTYPES[target].name})"
-    return f"({text}) * np.uint16(0x3F80)" if target == "bf16" else None
+        one = {"f16x2": "0x3C00", "bf16x2": "0x3F80"}.get(target, "0xFFFF")
+        return f"nm.join16(({text}) * np.uint16({one}))"
+    if target == "bf16":
+        return f"({text}) * np.uint16(0x3F80)"
+    cast = f"({text}).astype(np.{DTYPES[target].name})"
+    return cast if target in FLOATS else f"-({cast})"
 
 
 @emits("testp")
@@ -151,7 +157,7 @@ def slct(w: BlockWriter, ins: Instruction) -> None:
         len(types) != 2
         or types[1] not in ("s32", "f32")
         or (words and types[1] != "f32")
-        or types[0] in FLOATS - {"f32", "f64"}
+        or types[0] not in INTEGERS | WORDS | {"f32", "f64"}
     ):
         raise refuse(ins)
     kind = natural(w, ins, types[0])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ptxvm.codegen.emitter import BlockWriter, emits, refuse
-from ptxvm.codegen.forms import ROUNDINGS, form, natural, operands, value
+from ptxvm.codegen.forms import INTEGERS, ROUNDINGS, form, natural, operands, value
+from ptxvm.codegen.forms import WORDS as BITS
 from ptxvm.types import DTYPES, Instruction, Operand, Register, Sink, Symbol, Vector, bits_of
 
 TO_INTEGER = {"rni": "np.rint", "rzi": "np.trunc", "rmi": "np.floor", "rpi": "np.ceil"}
@@ -11,6 +12,7 @@ WORDS = f"{' '.join(ROUNDINGS)} rna {' '.join(TO_INTEGER)} ftz sat satfinite rel
 SCALARS = frozenset({"u8", "s8", "u16", "s16", "u32", "s32", "u64", "s64"})
 FLOATS = frozenset({"f16", "bf16", "f32", "f64"})
 LARGEST = {"f16": 65504.0, "bf16": 3.3895313892515355e38, "tf32": 3.4011621342146535e38}
+EXACT = {"f16": 16, "bf16": 16, "f32": 32, "f64": 64}  # a float type holds every value of a smaller one
 FP8 = {"e4m3x2": "e4m3", "e5m2x2": "e5m2"}
 
 
@@ -59,7 +61,7 @@ def pack_integers(w: BlockWriter, ins: Instruction) -> None:
         raise refuse(ins)
     bits = bits_of(target)
     third = ins.operands[3:] if types[2:] == ["b32"] and bits == 8 else ()
-    if len(ins.operands) != (4 if third else 3) or (len(types) > 2) != bool(third):
+    if len(ins.operands) != (4 if third else 3) or (bits == 8) != bool(third):
         raise refuse(ins)
     mask = f"np.uint32({(1 << bits) - 1})"
     low, high = (f"(({integer_to_integer(w, o, target, 's32', True)}).astype(np.uint32) & {mask})" for o in (b, a))
@@ -98,10 +100,17 @@ def to_float(w: BlockWriter, ins: Instruction, words: set[str], target: str, sou
     """To f16, bf16, f32 or f64 from any number, with one rounding."""
     d, a = operands(ins, 2)
     modes, whole = words & set(ROUNDINGS), words & set(TO_INTEGER)
-    narrow = target in ("f16", "bf16")
-    if len(modes) + len(whole) > 1 or "rna" in words or (words & {"relu", "satfinite"} and not narrow):
+    if len(modes) + len(whole) > 1 or "rna" in words or ("ftz" in words and "f32" not in (target, source)):
         raise refuse(ins)
-    if "ftz" in words and "f32" not in (target, source):
+    if words & {"relu", "satfinite"} and (
+        target not in ("f16", "bf16") or source != "f32" or not modes <= {"rn", "rz"} or words & {"sat", "ftz"}
+    ):
+        raise refuse(ins)
+    inexact = source in SCALARS or EXACT[source] > EXACT[target]
+    widens = source not in SCALARS and EXACT[source] < EXACT[target]
+    if (inexact and not modes) or (modes and (target == source or (widens and source != "bf16"))):
+        raise refuse(ins)  # the opcode must say how it rounds where it may have to, and only there
+    if (whole and source != target) or ("sat" in words and "bf16" in (target, source)):
         raise refuse(ins)
     mode = modes.pop() if modes else "rn"
     if source in SCALARS:
@@ -164,12 +173,12 @@ def packed(w: BlockWriter, ins: Instruction, words: set[str], target: str, sourc
     if source == "f32" and target in ("f16x2", "bf16x2", *FP8) and len(given) == 2:
         high, low = (w.use(o, "f32") for o in given)
         pair = f"nm.pair({low}, {high})"
-    elif source in ("f16x2", "bf16x2") and target in FP8 and len(given) == 1:
-        pair = f"nm.split_{source[:-2]}({w.use(given[0], source)})"
-    elif source in FP8 and target == "f16x2" and len(given) == 1 and mode == "rn":
+    elif source == "f16x2" and target in FP8 and len(given) == 1:
+        pair = f"nm.split_f16({w.use(given[0], source)})"
+    elif source in FP8 and target == "f16x2" and len(given) == 1 and mode == "rn" and "satfinite" not in words:
         values = f"nm.unpack_fp8({w.use(given[0], source)}, {FP8[source]!r})"
         return w.define(d, f"nm.join16({f'nm.relu({values})' if relu else values})", target)
-    elif (target, source) == ("tf32", "f32") and len(given) == 1:
+    elif (target, source) == ("tf32", "f32") and len(given) == 1 and not (relu and mode == "rna"):
         text = w.use(given[0], "f32")
         for word, function in (("relu", "nm.relu({})"), ("satfinite", f"nm.satfinite({{}}, {LARGEST['tf32']})")):
             text = function.format(text) if word in words else text
@@ -196,6 +205,8 @@ def mov(w: BlockWriter, ins: Instruction) -> None:
     _, types = form(ins, "")
     d, a = operands(ins, 2)
     kind = types[0]
+    if len(types) != 1 or kind not in INTEGERS | BITS | {"pred", "f32", "f64"}:
+        raise refuse(ins)
     if isinstance(a, Vector):
         return pack(w, ins, kind, d, a)
     if isinstance(d, Vector):

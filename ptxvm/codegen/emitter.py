@@ -69,6 +69,7 @@ class BlockWriter:
         self.constants: dict[str, Any] = {}
         self.loaded: dict[str, str] = {}  # register -> local name
         self.written: set[str] = set()
+        self.passed: dict[str, str] = {}  # parameter of a call that is being prepared -> local name of its value
         self._count = 0
         self._constant_names: dict[Any, str] = {}
         self.instruction: Instruction | None = None
@@ -191,7 +192,7 @@ def _reinterpret(expression: str, have: np.dtype, want: np.dtype) -> str:
         return f"({expression}).astype(np.{want.name})"
     if "bool" in (have.name, want.name):
         return f"({expression}).astype(np.{want.name})"
-    # a float register read or written at another width: go through its bits
-    unsigned = f"u{have.itemsize}"
-    narrowed = f"({expression}).view('{unsigned}').astype('u{want.itemsize}')"
-    return narrowed if want.kind == "u" else f"{narrowed}.view(np.{want.name})"
+    # a float register read or written at another width: go through its bits, which a signed source extends by its sign
+    sign = "i" if have.kind == "i" else "u"
+    narrowed = f"({expression}).view('{sign}{have.itemsize}').astype('{sign}{want.itemsize}')"
+    return narrowed if want.kind == sign else f"{narrowed}.view(np.{want.name})"

@@ -12,6 +12,7 @@ from ptxvm.codegen.forms import FLOATS, form, operands, rounding
 from ptxvm.types import Instruction, Operand
 
 HALVES = frozenset({"f16", "f16x2", "bf16", "bf16x2"})
+BFLOATS = frozenset({"bf16", "bf16x2"})
 MODES = "rn rz rm rp"
 UNPACK = {"bf16": "from_bf16", "bf16x2": "split_bf16", "f32x2": "split_f32"}
 PACK = {"bf16": "to_bf16", "bf16x2": "join_bf16", "f32x2": "join_f32"}
@@ -51,11 +52,13 @@ def finish(w: BlockWriter, target: Operand, text: str, words: set[str], kind: st
 def check(ins: Instruction, words: set[str], kind: str) -> str:
     """The rounding mode of an add, sub, mul or fma. Raises Unsupported for modifiers that the type does not take."""
     modes = words & set(MODES.split())
-    if len(modes) > 1 or (kind in HALVES and modes - {"rn"}):
+    if kind not in FLOATS or len(modes) > 1 or (kind in HALVES and modes - {"rn"}):
         raise refuse(ins)
     if kind == "f64" and words & {"ftz", "sat", "relu"}:
         raise refuse(ins)
-    if kind not in HALVES and "relu" in words:
+    if "relu" in words and (kind not in HALVES or "sat" in words):
+        raise refuse(ins)
+    if (kind in BFLOATS and words & {"ftz", "sat"}) or (kind == "f32x2" and "sat" in words):
         raise refuse(ins)
     return rounding(words)
 
@@ -64,7 +67,7 @@ def types_of(ins: Instruction, types: list[str]) -> tuple[str, str]:
     """(type of the result and the last operand, type of the others): `add.f32.f16` mixes them."""
     if len(types) == 1:
         return types[0], types[0]
-    if len(types) == 2 and types[0] == "f32" and types[1] in ("f16", "bf16"):
+    if len(types) == 2 and types[0] == "f32" and types[1] in ("f16", "bf16") and "ftz" not in ins.parts:
         return types[0], types[1]
     raise refuse(ins)
 
@@ -109,6 +112,8 @@ def fma(w: BlockWriter, ins: Instruction) -> None:
     words, types = form(ins, f"{MODES} ftz sat relu")
     kind, first = types_of(ins, types)
     mode = check(ins, words, kind)
+    if not words & set(MODES.split()) or (ins.parts[0] == "mad" and types not in (["f32"], ["f64"])):
+        raise refuse(ins)
     d, a, b, c = operands(ins, 4)
     flush = "ftz" in words
     given = ", ".join((decode(w, a, first, flush), decode(w, b, first, flush), decode(w, c, kind, flush)))
@@ -204,6 +209,10 @@ def function(w: BlockWriter, ins: Instruction) -> None:
     d, a = operands(ins, 2)
     if "approx" not in words or len(types) != 1 or types[0] not in kinds:
         raise refuse(ins)
+    if "ftz" in words and (name == "np.tanh" or types[0] in ("f16", "f16x2")):
+        raise refuse(ins)
+    if "ftz" not in words and name == "np.exp2" and types[0] in BFLOATS:
+        raise refuse(ins)
     finish(w, d, f"{name}({decode(w, a, types[0], 'ftz' in words)})", words, types[0])
 
 
@@ -221,7 +230,7 @@ def sign(w: BlockWriter, ins: Instruction) -> None:
     words, types = form(ins, "ftz")
     d, a = operands(ins, 2)
     kind, negate = types[0], ins.parts[0] == "neg"
-    if len(types) != 1 or (kind == "f64" and words) or kind == "f32x2":
+    if len(types) != 1 or (kind in ("f64", *BFLOATS) and words) or kind == "f32x2":
         raise refuse(ins)
     if kind in SIGN_BITS and not words:
         bit, raw = SIGN_BITS[kind]
@@ -254,6 +263,8 @@ def min_max(w: BlockWriter, ins: Instruction) -> None:
     if len(types) != 1 or kind not in FLOATS - {"f32x2"} or (kind == "f64" and words) or not 1 <= len(rest) <= 2:
         raise refuse(ins)
     if words & {"xorsign", "abs"} and (not xorsign or len(rest) != 1):
+        raise refuse(ins)
+    if (kind in BFLOATS and "ftz" in words) or (len(rest) == 2 and kind != "f32"):
         raise refuse(ins)
     function = f"nm.{ins.parts[0]}imum{'_nan' if 'NaN' in words else ''}"
     values = [decode(w, o, kind, "ftz" in words) for o in (a, *rest)]

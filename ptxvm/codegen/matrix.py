@@ -1,4 +1,4 @@
-"""`mma.sync` and `ldmatrix`."""
+"""`mma.sync`, `ldmatrix` and `stmatrix`."""
 
 from __future__ import annotations
 
@@ -53,17 +53,27 @@ def _layout(ins: Instruction) -> tuple[str, ...]:
 
 @emits("ldmatrix")
 def ldmatrix(w: BlockWriter, ins: Instruction) -> None:
-    words = list(ins.parts[1:])
-    counts = {"x1": 1, "x2": 2, "x4": 4}
-    count = next((counts[p] for p in words if p in counts), None)
-    left = set(words) - {"sync", "aligned", "m8n8", "trans", "shared", "shared::cta", "b16", *counts}
-    if count is None or left or "m8n8" not in words or ins.guard is not None:
-        raise refuse(ins)
     target, place = ins.operands
-    targets = _items(target)
-    if len(targets) != count:
-        raise refuse(ins)
-    call = f"rt.ldmatrix(g, {w.site()}, {address(w, place)}, {count}, {'trans' in words})"
+    targets = _matrices(ins, target)
+    call = f"rt.ldmatrix(g, {w.site()}, {address(w, place)}, {len(targets)}, {'trans' in ins.parts})"
     result = w.let(call)
     for i, register in enumerate(targets):
         w.define(register, f"{result}[{i}]", "u32")
+
+
+@emits("stmatrix")
+def stmatrix(w: BlockWriter, ins: Instruction) -> None:
+    place, source = ins.operands
+    registers = ", ".join(w.use(o, "u32") for o in _matrices(ins, source))
+    w.line(f"rt.stmatrix(g, {w.site()}, {address(w, place)}, [{registers}], {'trans' in ins.parts})")
+
+
+def _matrices(ins: Instruction, operand: Operand) -> tuple[Operand, ...]:
+    """The register of each 8x8 matrix of 16-bit elements. Raises Unsupported for other shapes and element types."""
+    counts = {"x1": 1, "x2": 2, "x4": 4}
+    count = next((counts[p] for p in ins.parts if p in counts), None)
+    left = set(ins.parts[1:]) - {"sync", "aligned", "m8n8", "trans", "shared", "shared::cta", "b16", *counts}
+    items = _items(operand)
+    if len(items) != count or left or "m8n8" not in ins.parts or ins.guard is not None:
+        raise refuse(ins)
+    return items

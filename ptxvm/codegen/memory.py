@@ -91,15 +91,27 @@ def define_extended(w: BlockWriter, register: Operand, text: str, type_name: str
 @emits("st")
 def store(w: BlockWriter, ins: Instruction) -> None:
     space, count, type_name = access_form(ins)
-    if space in ("param", "const"):
+    if space == "const":
         raise refuse(ins)
     place, value = ins.operands[0], ins.operands[1]
+    if space == "param":
+        pass_parameter(w, ins, place, value, count, type_name)
+        return
     values = value.items if isinstance(value, Vector) else (value,)
     if len(values) != count:
         raise refuse(ins)
     size = DTYPES[type_name].itemsize
     parts = ", ".join(stored(w, v, type_name, size) for v in values)
     w.line(f"rt.store(g, {w.site()}, {space!r}, {address(w, place)}, {w.guard()}, [{parts}])")
+
+
+def pass_parameter(
+    w: BlockWriter, ins: Instruction, place: Operand, value: Operand, count: int, type_name: str
+) -> None:
+    """`st.param`: the value of a parameter of the call that follows in the same block (see `call`)."""
+    if not isinstance(place, Address) or not isinstance(place.base, Symbol) or place.offset or count != 1:
+        raise refuse(ins)
+    w.passed[place.base.name] = w.let(w.use(value, type_name))
 
 
 def stored(w: BlockWriter, operand: Operand, type_name: str, size: int) -> str:

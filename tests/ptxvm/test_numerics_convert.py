@@ -138,7 +138,7 @@ def test_clamping_conversions_to_half() -> None:
     assert run("cvt.rn.satfinite.f16.f32", "f16", values).tolist() == [65504, -65504, -1, 65504, 0.5]
     assert run("cvt.rn.relu.f16.f32", "f16", values).tolist() == [math.inf, 0, 0, math.inf, 0.5]
     assert run("cvt.rn.relu.bf16.f32", "u16", values).tolist() == [0x4974, 0, 0, 0x7F80, 0x3F00]
-    assert run("cvt.sat.f16.f32", "f16", values).tolist() == [1, 0, 0, 1, 0.5]
+    assert run("cvt.rn.sat.f16.f32", "f16", values).tolist() == [1, 0, 0, 1, 0.5]
 
 
 # -- packed, fp8, tf32 -----------------------------------------------------------------------------------------------

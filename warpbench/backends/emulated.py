@@ -129,6 +129,8 @@ class Emulator:
             except ptxvm.Fault as fault:
                 launch.report = fault.report
                 raise
+            except ptxvm.LaunchError as error:  # in the learner's words: not the name that the compiler gave
+                raise ptxvm.LaunchError(str(error).replace(launch.entry, launch.kernel)) from None
         launch.report.lints.extend(lints)
         return launch
 

@@ -24,10 +24,13 @@ _MMA = re.compile(r"(?:[HIQODB]|[HIQB]G|UTC[A-Z]*)MMA")
 
 @dataclass(frozen=True)
 class Row:
-    """A family of instructions: how often it stands in the PTX and in the machine code (`names`: as what)."""
+    """A family of instructions: how often it stands in the PTX and in the machine code (`names`: as what).
+
+    `ptx` None: PTX has no one instruction that becomes it.
+    """
 
     family: str
-    ptx: int
+    ptx: int | None
     sass: int
     names: str = ""
 
@@ -55,7 +58,7 @@ def side_by_side(opcodes: Mapping[str, int], histogram: Mapping[str, int]) -> li
             )
             rows.append(Row(family, ours[family], named.total(), names))
     rest = Counter({family: counts.total() for family, counts in theirs.items()})
-    return rows + [Row(family, 0, count) for family, count in rest.most_common()]
+    return rows + [Row(family, None, count) for family, count in rest.most_common()]
 
 
 def warnings(rows: Sequence[Row]) -> list[str]:

@@ -30,7 +30,7 @@ _SECTION = re.compile(r'^\s*\.section\s+\.text\.([^,"\s]+)')
 _ANY_SECTION = re.compile(r"^\s*\.section\s")
 _PLACE = re.compile(r'^\s*//## File "([^"]*)", line (\d+)')
 _MACHINE = re.compile(r"^\s*/\*([0-9a-f]{4,})\*/\s+(\S.*?)\s*;")
-_LABEL = re.compile(r"^([.$]\S+):\s*$")
+_LABEL = re.compile(r"^(?!\.text\.)([.$]\S+):\s*$")
 _MNEMONIC = re.compile(r"(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9_]*)")
 
 
@@ -247,8 +247,8 @@ def disassembled(text: str) -> dict[str, tuple[Machine, ...]]:
 
 
 def _trimmed(code: list[Machine]) -> tuple[Machine, ...]:
-    """Without the NOPs that fill the last cache line."""
+    """Without the NOPs that fill the last cache line, and the label behind them."""
     end = len(code)
-    while end and code[end - 1].mnemonic == "NOP":
+    while end and code[end - 1].mnemonic in ("", "NOP"):
         end -= 1
     return tuple(code[:end])

@@ -6,14 +6,12 @@ finding is the last one: missed figures never hide a fault.
 
 from __future__ import annotations
 
-import difflib
 import linecache
-import sys
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from warpbench import catalogue as operations
@@ -22,13 +20,11 @@ from warpbench.contract import Operation, Rung
 from warpbench.course import figures
 from warpbench.course.catalogue import Exercise, find, load
 from warpbench.course.contain import Stopped, contained
-from warpbench.course.cut import outside_holes
 from warpbench.course.findings import Finding, finding, name_print_storm, raised, sort, translated
-from warpbench.errors import EnvironmentProblem, missing_package
+from warpbench.course.reading import read
 
-Begin = Callable[[str], None]
-NEEDED = ("torch", "triton", "numba", "cupy", "numpy")  # packages whose absence is the environment's fault
-_loaded = 0  # how often a learner's file was loaded by this process
+Variant = dict[str, int]
+LARGE_ENOUGH = 64  # elements of an output that show a pattern of wrong values
 
 
 @dataclass
@@ -47,7 +43,20 @@ class Answer:
     printed: list[str] = field(default_factory=list)
 
 
-def perform(task: dict[str, Any], backend: Any, begin: Begin) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Trial:
+    """A learner's function and what it is held against."""
+
+    exercise: Exercise
+    files: Sequence[Path]
+    function: Callable[..., None]
+    operation: Operation
+    rung: Rung  # what the engine calls it
+    backend: Any
+    begin: Callable[[str], None]  # is told each case before it starts
+
+
+def perform(task: dict[str, Any], backend: Any, begin: Callable[[str], None]) -> dict[str, Any]:
     """The worker's task "learn": check an exercise's files in task["folder"] (None: where the learner edits them).
 
     `marks` False leaves out the comparison of what stands around the marks; `execute` False compiles only.
@@ -57,141 +66,83 @@ def perform(task: dict[str, Any], backend: Any, begin: Begin) -> dict[str, Any]:
     files = [folder / name for name in exercise.files]
     answer = Answer(exercise.id, backend.arch)
     with contained(answer.printed):
-        _check(exercise, files, backend, begin, answer, task)
+        begin("loading")
+        function, answer.findings = read(exercise, files, task.get("marks", True))
+        if function is not None:
+            rung = Rung(f"in_{exercise.dsl}:{exercise.id}", exercise.objective)
+            operation = operations.operations()[exercise.operation]
+            trial = Trial(exercise, files, function, operation, rung, backend, begin)
+            (_execute if task.get("execute", True) else _compile)(trial, answer)
     name_print_storm(answer.findings)
     return dict(answer.__dict__)
 
 
-def _check(
-    exercise: Exercise, files: Sequence[Path], backend: Any, begin: Begin, answer: Answer, task: dict[str, Any]
-) -> None:
-    begin("loading")
-    function, answer.findings = _read(exercise, files, task.get("marks", True))
-    if function is None:
-        return
-    operation = operations.operations()[exercise.operation]
-    rung = Rung(f"in_{exercise.dsl}:{exercise.id}", exercise.objective)
-    if not task.get("execute", True):
-        _compile(exercise, files, function, operation, rung, backend, begin, answer)
-        return
-    runs = _bronze(exercise, files, function, operation, rung, backend, begin, answer)
+def _execute(trial: Trial, answer: Answer) -> None:
+    """Bronze, and silver if that is reached."""
+    runs = _bronze(trial, answer)
     if answer.findings or answer.verdict == "not executed":
         return
     answer.level = "bronze"
-    for text in exercise.checks:
+    for text in trial.exercise.checks:
         figure = figures.parse(text)
-        found = figures.measure(figure, runs, [str(path) for path in files])
+        found = figures.measure(figure, runs, [str(path) for path in trial.files])
         answer.figures.append({"check": text, "value": found.value, "ok": found.ok})
         if not found.ok:
-            answer.findings.append(_off_target(exercise, figure, found))
+            answer.findings.append(_off_target(trial.exercise, figure, found))
     if not answer.findings:
         answer.level, answer.verdict = "silver", "pass"
 
 
-# -- reading -------------------------------------------------------------------------------------------------------
-def _read(exercise: Exercise, files: Sequence[Path], marks: bool) -> tuple[Callable[..., None] | None, list[Finding]]:
-    """The learner's function, or the finding that says why there is none."""
-    for path in files:
-        try:
-            text = path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            evidence = (
-                f"the file is not there. Nothing was checked. To get it back: warpbench learn reset {exercise.id}"
-            )
-            return None, [finding("E1", exercise, path.name, evidence)]
-        except UnicodeDecodeError as error:
-            return None, [finding("E1", exercise, path.name, f"it is not UTF-8 text: {error}")]
-        changed = _changed(exercise, path, text) if marks else None
-        try:
-            if path.suffix == ".py":
-                compile(text, str(path), "exec")
-        except (SyntaxError, ValueError) as error:
-            line = getattr(error, "lineno", None)
-            shown = (getattr(error, "text", "") or "").strip()
-            reason = f"it does not parse: {getattr(error, 'msg', error)}" + (f", at: {shown}" if shown else "")
-            return None, [finding("E1", exercise, path.name, reason, [line] if line else [])]
-        if changed:
-            return None, [changed]
-    try:
-        module = _load(exercise, files[0])
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] in NEEDED:
-            raise missing_package(error.name) from None
-        return None, [raised(exercise, error, files)]
-    except EnvironmentProblem:
-        raise
-    except (Exception, SystemExit) as error:
-        return None, [raised(exercise, error, files)]
-    function = getattr(module, exercise.id, None)
-    if not callable(function):
-        return None, [finding("E2", exercise, files[0].name, f"it defines no function `{exercise.id}`")]
-    return function, []
-
-
-def _changed(exercise: Exercise, path: Path, text: str) -> Finding | None:
-    """Whether something outside the marks differs from the shipped text: the first such line."""
-    shipped, mine = outside_holes(exercise.cut(path.name).exercise), outside_holes(text)
-    if shipped == mine:
-        return None
-    for kind, i, _, j, k in difflib.SequenceMatcher(None, shipped, mine, autojunk=False).get_opcodes():
-        if kind == "equal":
-            continue
-        new = mine[j] if j < k else ""
-        was = shipped[i] if i < len(shipped) and kind != "insert" else ""
-        numbered = [n for n, line in enumerate(text.splitlines(), 1) if line.rstrip() == new or line.strip() == new]
-        what = f"changed: `{was.strip()}` became `{new.strip()}`" if was and new.strip() else ""
-        what = what or (f"removed: `{was.strip()}`" if was.strip() else f"added: `{new.strip()}`")
-        evidence = f"text outside of the marks was {what}. Nothing was run."
-        return finding("E1", exercise, path.name, evidence, numbered[:1] if new.strip() else [])
-    return None
-
-
-def _load(exercise: Exercise, path: Path) -> ModuleType:
-    """Execute a file as a new module: never an earlier text of it, be it from a cache of byte code or of lines."""
-    global _loaded  # noqa: PLW0603 - a process loads one answer after the other
-    sys.modules.pop(f"exercise_{_loaded}_{exercise.id}", None)
-    _loaded += 1
-    linecache.clearcache()
-    module = ModuleType(f"exercise_{_loaded}_{exercise.id}")
-    module.__file__ = str(path)
-    sys.modules[module.__name__] = module  # JIT compilers look it up there
-    exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), module.__dict__)
-    return module
-
-
 # -- bronze --------------------------------------------------------------------------------------------------------
-def _bronze(
-    exercise: Exercise, files: Sequence[Path], function: Callable[..., None], operation: Operation, rung: Rung,
-    backend: Any, begin: Begin, answer: Answer,
-) -> list[figures.Run]:  # fmt: skip
-    """All cases, each with every variant, up to the first that fails. Returns the runs that figures are taken from."""
+def _bronze(trial: Trial, answer: Answer) -> list[figures.Run]:
+    """All cases with every variant, up to the first that fails. Returns the runs that figures are taken from."""
     runs: list[figures.Run] = []
-    for case in engine.cases(operation, rung, full=True):
-        for variant in exercise.variants:
-            name = ", ".join([*(f"{k}={v}" for k, v in variant.items()), str(case)])
-            begin(name)
-            try:
-                judged, launches = engine.run_case(
-                    operation, rung, partial(_guarded, function, variant), case, backend, files
-                )
-            except MemoryError as error:
-                answer.findings = [raised(exercise, error, files)]
-                return runs
-            answer.cases += 1
-            if judged["verdict"] == "not executed":
-                answer.verdict, answer.reason = "not executed", judged["reason"]
-                return runs
-            answer.findings, told = sort(exercise, files, judged["findings"], name)
-            answer.told += [one for one in told if one["lines"] not in [known["lines"] for known in answer.told]]
-            if answer.findings:
-                return runs
-            if case.schedule is None and not case.adversarial:
-                least = operation.bytes_read(case.sizes, case.dtype) + operation.bytes_written(case.sizes, case.dtype)
-                runs.append(figures.Run(name, least, launches))
+    operation = trial.operation
+    for case, variant in _cases(trial):
+        judged, launches, findings, told = _one(trial, case, variant)
+        answer.cases += 1
+        if judged["verdict"] == "not executed":
+            answer.verdict, answer.reason = "not executed", judged["reason"]
+            return runs
+        known = [(one["code"], one["lines"]) for one in answer.told]
+        answer.told += [one for one in told if (one["code"], one["lines"]) not in known]
+        if findings:
+            answer.findings = _with_pattern(trial, case, variant, findings)
+            return runs
+        ordinary = case.schedule is None and not case.adversarial
+        if ordinary and case.sizes in operation.shapes.tiny:  # as in `counts`: whole warps, so ideal figures are exact
+            least = operation.bytes_read(case.sizes, case.dtype) + operation.bytes_written(case.sizes, case.dtype)
+            runs.append(figures.Run(_name(case, variant), least, launches))
     return runs
 
 
-def _guarded(function: Callable[..., None], variant: dict[str, int], *arguments: Any) -> None:
+def _cases(trial: Trial) -> Iterator[tuple[engine.Case, Variant]]:
+    for case in engine.cases(trial.operation, trial.rung, full=True):
+        for variant in trial.exercise.variants:
+            yield case, variant
+
+
+def _name(case: engine.Case, variant: Variant) -> str:
+    """`BLOCKS=1, n=1000, f32, seed 1`"""
+    return ", ".join([*(f"{name}={value}" for name, value in variant.items()), str(case)])
+
+
+def _one(
+    trial: Trial, case: engine.Case, variant: Variant
+) -> tuple[engine.Result, Sequence[Any], list[Finding], list[Finding]]:
+    """One case: the engine's verdict, the launches, the findings that fail and those that are only told."""
+    name = _name(case, variant)
+    trial.begin(name)
+    call = partial(_guarded, trial.function, variant)
+    try:
+        judged, launches = engine.run_case(trial.operation, trial.rung, call, case, trial.backend, trial.files)
+    except MemoryError as error:
+        return {"verdict": "fail"}, (), [raised(trial.exercise, error, trial.files)], []
+    findings, told = sort(trial.exercise, trial.files, judged["findings"], name)
+    return judged, launches, findings, told
+
+
+def _guarded(function: Callable[..., None], variant: Variant, *arguments: Any) -> None:
     """The learner's function; sys.exit() in it is an exception like any other."""
     try:
         function(*arguments, **variant)
@@ -199,24 +150,38 @@ def _guarded(function: Callable[..., None], variant: dict[str, int], *arguments:
         raise Stopped("it leaves the program (sys.exit)").with_traceback(error.__traceback__) from None
 
 
+def _with_pattern(trial: Trial, case: engine.Case, variant: Variant, findings: list[Finding]) -> list[Finding]:
+    """Wrong values of a few elements show no pattern: take the findings of the largest ragged case, if they show one."""
+    outputs = trial.operation.outputs(case.sizes, case.dtype)
+    most = max(math.prod(output.shape) for output in outputs.values())
+    if findings[0]["pattern"] != "other" or most >= LARGE_ENOUGH:
+        return findings
+    ordinary = [c for c in engine.cases(trial.operation, trial.rung, full=False) if c.dtype == case.dtype]
+    larger = max(ordinary, key=lambda c: math.prod(c.sizes.values()))
+    again = _one(trial, larger, variant)[2]
+    if not again or again[0]["pattern"] in ("", "other"):
+        return findings
+    again[0]["evidence"].append(f"the smallest case that fails: {_name(case, variant)}")
+    return again
+
+
 # -- compile only, silver ------------------------------------------------------------------------------------------
-def _compile(
-    exercise: Exercise, files: Sequence[Path], function: Callable[..., None], operation: Operation, rung: Rung,
-    backend: Any, begin: Begin, answer: Answer,
-) -> None:  # fmt: skip
+def _compile(trial: Trial, answer: Answer) -> None:
     """Compile for an architecture that is not executed: one case, each variant."""
-    case = next(iter(engine.cases(operation, rung, full=False)))
-    for variant in exercise.variants:
-        begin(f"compiling for {backend.arch}")
-        tensors = engine.place(operation, case)
-        call = partial(_guarded, function, variant, *tensors.arguments.values())
+    arch = trial.backend.arch
+    case = next(iter(engine.cases(trial.operation, trial.rung, full=False)))
+    for variant in trial.exercise.variants:
+        trial.begin(f"compiling for {arch}")
+        tensors = engine.place(trial.operation, case)
+        call = partial(_guarded, trial.function, variant, *tensors.arguments.values())
         try:
-            backend.run(call, tensors.by_name, case, False)
+            trial.backend.run(call, tensors.by_name, case, False)
         except Exception as error:
-            found = backend.explain(error, files)
+            found = trial.backend.explain(error, trial.files)
             if found is None:
                 raise
-            answer.findings = [translated(exercise, {**found, "code": "X5"}, files, f"{backend.arch}, {case}")]
+            refused = {**found, "code": "X5"}
+            answer.findings = [translated(trial.exercise, refused, trial.files, f"{arch}, {_name(case, variant)}")]
             return
     answer.level, answer.verdict = "silver", "pass"
 
@@ -224,5 +189,5 @@ def _compile(
 def _off_target(exercise: Exercise, figure: figures.Figure, found: figures.Measured) -> Finding:
     name = Path(found.file).name if found.file else exercise.files[0]
     text = linecache.getline(found.file, found.line).strip() if found.file and found.line else ""
-    evidence = [*found.evidence, *([f"line {found.line}: {text}"] if text else [])]
+    evidence = [*([f"line {found.line}: {text}"] if text else []), *found.evidence]
     return finding(figure.code, exercise, name, evidence, [found.line] if found.line else [])

@@ -153,11 +153,14 @@ def _words(figure: Figure, runs: Sequence[Run], files: Sequence[str]) -> Measure
         return Measured(bool(hits), float(len(hits)), evidence)
     if not hits:
         return Measured(True, 0.0, ())
-    kernel, text, places = hits[0]
-    file, line = next(((f, n) for f, n in places if f in files), places[0] if places else (None, None))
-    same = [t for _, t, p in hits if (file, line) in p]
-    count = f"the compiled {kernel} holds {len(hits)} instructions with {shown}, {len(same) or 1} on this line:"
-    return Measured(False, float(len(hits)), (count, *dict.fromkeys([*same, text][:3])), file, line)
+    by_line: dict[tuple[str, int] | None, list[str]] = {}
+    for _, text, places in hits:
+        mine = next((place for place in places if place[0] in files), places[0] if places else None)
+        by_line.setdefault(mine, []).append(text)
+    place, on_line = max(by_line.items(), key=lambda item: len(item[1]))
+    file, line = place or (None, None)
+    count = f"the compiled {hits[0][0]} holds {len(hits)} instructions with {shown}, {len(on_line)} on this line:"
+    return Measured(False, float(len(hits)), (count, *on_line[:3]), file, line)
 
 
 def instructions(ptx: str) -> Iterator[tuple[str, tuple[tuple[str, int], ...]]]:

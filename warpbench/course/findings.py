@@ -72,14 +72,13 @@ def translated(exercise: Exercise, found: engine.Finding, files: Sequence[Path],
         return finding(code, exercise, name, evidence, lines, found["pattern"], found["guess"])
     if "detail" not in found:  # raised by the file itself, or refused at the launch
         return finding(code, exercise, name, [*str(found["message"]).splitlines()[:LINES], f"at {case}"], lines)
-    other = found["other"]
     evidence = [found["detail"]]
-    if other:
-        lines += [other["line"]] if other["line"] else []
-        evidence += [_side(found), _side(other)]
+    if found["other"]:
+        lines += [found["other"]["line"]] if found["other"]["line"] else []
+        evidence += [f"{_who(side)}{_at_line(side)}" for side in (found, found["other"])]
     elif found["thread"]:
         more = f" ({found['count']:,} threads of the launch do)" if found["count"] > 1 else ""
-        evidence.append(f"{_side(found)}{more}")
+        evidence = [f"{found['detail']} by {_who(found)}{more}{_at_line(found)}"]
     if found["object"]:
         evidence.append(found["object"])
     out = finding(code, exercise, name, [*evidence, f"at {case}"], lines)
@@ -104,10 +103,14 @@ def name_print_storm(found: Sequence[Finding]) -> None:
             one["evidence"] = [f"it prints without end: more than {PRINT_BYTES >> 20} MiB"]
 
 
-def _side(found: engine.Finding) -> str:
-    """`thread 1 of block 0, line 25: out[i] = x[i] + y[i]`"""
-    line = f", line {found['line']}: {found['text']}" if found["line"] else ""
-    return f"thread {_position(found['thread'])} of block {_position(found['block'])}{line}"
+def _who(found: engine.Finding) -> str:
+    """`thread 1 of block 0`"""
+    return f"thread {_position(found['thread'])} of block {_position(found['block'])}"
+
+
+def _at_line(found: engine.Finding) -> str:
+    """`, line 25: out[i] = x[i] + y[i]`"""
+    return f", line {found['line']}: {found['text']}" if found["line"] else ""
 
 
 def _position(position: Sequence[int]) -> str:

@@ -1,4 +1,4 @@
-"""Logic, shifts, bit fields and byte permutes, from "Logic and Shift Instructions" and the bit-field sections of the PTX ISA."""
+"""Logic, shifts, bit fields and byte permutes, from the sections of that name in the PTX ISA."""
 
 from __future__ import annotations
 

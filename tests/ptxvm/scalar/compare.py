@@ -45,7 +45,7 @@ def _relation(word: str, below: bool, above: bool) -> bool:
 
 
 def setp(words: Words, a: int, b: int, c: int = 0) -> tuple[Result, ...]:
-    """(p, q): q is the comparison's complement, combined with c too; for packed types p is the lower half, q the upper."""
+    """(p, q): q is the comparison's complement, combined with c too. Packed types: p is the lower half, q the upper."""
     kind, flush = words[-1], "ftz" in words
     join = next((JOIN[w] for w in words if w in JOIN), lambda t, c: t)
     if kind in HALVES:

@@ -8,7 +8,7 @@ from typing import Any
 from tests.ptxvm.scalar.floating import limited, mode_of
 from tests.ptxvm.scalar.formats import FORMATS, Format, Number, decode, rounded
 from tests.ptxvm.scalar.integer import clamp, pattern, value, width
-from tests.ptxvm.scalar.results import PACKED, Parts, Result
+from tests.ptxvm.scalar.results import PACKED, OneOf, Parts, Result
 
 Words = tuple[str, ...]
 INTEGERS = {f"{sign}{bits}" for sign in "us" for bits in (8, 16, 32, 64)}
@@ -24,7 +24,8 @@ def cvt(words: Words, *operands: int) -> Result:
         return _packed(words, target, source, operands)
     a = operands[0]
     if target == "tf32":
-        return _narrow(decode(a, FORMATS["f32"]), TF32, words) << 13  # type: ignore[operator]
+        upper = _narrow(decode(a, FORMATS["f32"]), TF32, words)
+        return OneOf((0, 1 << 31)) if isinstance(upper, OneOf) else upper << 13  # type: ignore[operator]
     if target in INTEGERS:
         return _to_integer(words, target, source, a)
     return _to_float(words, FORMATS[target], source, a)
@@ -77,8 +78,6 @@ def _narrow(number: Number, target: Format, words: Words) -> Result:
     mode = "rna" if "rna" in words else mode_of(words)
     bits = rounded(number, target, mode, flush="ftz" in words and target.bits == 32)
     if "satfinite" in words and number.kind != "nan" and (bits & ~target.sign) > target.largest:
-        bits = (bits & target.sign) | target.largest
-    if "satfinite" in words and not target.infinite and number.kind != "nan" and (bits & ~target.sign) == target.nan:
         bits = (bits & target.sign) | target.largest
     return limited(bits, target, words)
 

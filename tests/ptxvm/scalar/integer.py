@@ -1,4 +1,4 @@
-"""Integer arithmetic, from the sections "Integer Arithmetic Instructions" and "Extended-Precision Integer" of the PTX ISA."""
+"""Integer arithmetic, from the sections on (extended-precision) integers of the PTX ISA."""
 
 from __future__ import annotations
 

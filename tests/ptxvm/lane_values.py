@@ -1,0 +1,111 @@
+"""Operand values of each class: the edges of its type, numbers near them, and any bits."""
+
+from __future__ import annotations
+
+import random
+import struct
+
+from tests.ptxvm.scalar.formats import FORMATS, Format
+
+REGISTER = {
+    "pred": 1, "count": 32, "angle": 32, "exponent": 32, "divisor": 32, "u8": 32, "s8": 32, "bf16": 16, "tf32": 32,
+    "f16x2": 32, "bf16x2": 32, "f32x2": 64, "u16x2": 32, "s16x2": 32, "e4m3x2": 16, "e5m2x2": 16,
+}  # fmt: skip
+PACKED = {"f16x2": ("f16", 16), "bf16x2": ("bf16", 16), "f32x2": ("f32", 32), "u16x2": ("u16", 16), "s16x2": ("s16", 16)}
+COUNTS = (0, 1, 2, 7, 8, 15, 16, 17, 24, 31, 32, 33, 39, 48, 63, 64, 65, 96, 127, 128, 255, 256, 0x10001, 0x80000000, 0xFFFFFFFF)
+
+
+def register_bits(kind: str) -> int:
+    """Bits of the register that holds an operand or result of a class; 1 for a predicate."""
+    return REGISTER.get(kind) or int(kind[1:])
+
+
+def draw(kind: str, count: int, seed: str) -> list[int]:
+    """`count` patterns of a class; the same for the same seed."""
+    rng = random.Random(seed)
+    values = [_one(kind, rng) for _ in range(count)]
+    edges = _edges(kind)
+    for place, edge in zip(rng.sample(range(count), min(count // 2, len(edges))), rng.sample(edges, len(edges)), strict=False):
+        values[place] = edge
+    return values
+
+
+def _edges(kind: str) -> list[int]:
+    if kind == "pred":
+        return [0, 1]
+    if kind == "count":
+        return list(COUNTS)
+    if kind in FORMATS:
+        return _float_edges(FORMATS[kind])
+    if kind in ("angle", "exponent", "divisor"):
+        edges = _float_edges(FORMATS["f32"])
+        return [e for e in edges if _moderate(e)] if kind == "divisor" else edges
+    if kind in PACKED:
+        element, bits = PACKED[kind]
+        single = _edges(element)
+        return [a | b << bits for a, b in zip(single, single[3:] + single[:3], strict=True)]
+    bits = register_bits(kind)
+    top = 1 << (bits - 1)
+    return [0, 1, 2, 3, top - 1, top, top + 1, 2 * top - 1, 2 * top - 2, 0x7F, 0x80, 0xFF, (1 << bits // 2) - 1, 1 << bits // 2]
+
+
+def _moderate(pattern: int) -> bool:
+    """Whether a float32 lies in [2^-126, 2^126] or is infinite, zero or NaN: elsewhere `div.approx` gives 0 on a card and
+    the more exact quotient here, as the emitter says."""
+    exponent = (pattern >> 23) & 0xFF
+    return 1 <= exponent < 253 or pattern & 0x7FFFFFFF == 0 or exponent == 255
+
+
+def _float_edges(f: Format) -> list[int]:
+    one, ulp = f.bias << f.fraction, 1
+    smallest = 1 << f.fraction
+    positive = [
+        0, 1, 2, smallest - 1, smallest, smallest + 1, one, one + ulp, one - ulp, one + smallest, one - smallest,
+        f.largest, f.largest - 1, one + (smallest >> 1), one + smallest + (smallest >> 2),
+    ]  # fmt: skip
+    if f.infinite:
+        positive += [f.top, f.nan, f.top + 1]
+    else:
+        positive += [f.nan]
+    return [*positive, *(p | f.sign for p in positive)]
+
+
+def _one(kind: str, rng: random.Random) -> int:
+    if kind == "pred":
+        return rng.getrandbits(1)
+    if kind == "count":
+        return rng.choice(COUNTS) if rng.random() < 0.3 else rng.randrange(0, 72)
+    if kind == "angle":
+        return _bits(rng.uniform(-7, 7) if rng.random() < 0.6 else rng.uniform(-300, 300))
+    if kind == "exponent":
+        return _bits(rng.uniform(-4, 4) if rng.random() < 0.6 else rng.uniform(-160, 135))
+    if kind == "divisor":
+        while not _moderate(pattern := _float(FORMATS["f32"], rng)):
+            pass
+        return pattern
+    if kind in FORMATS:
+        return _float(FORMATS[kind], rng)
+    if kind in PACKED:
+        element, bits = PACKED[kind]
+        return _one(element, rng) | _one(element, rng) << bits
+    bits = register_bits(kind)
+    if rng.random() < 0.3:  # small numbers of either sign, so that operands are often equal
+        return rng.randrange(-9, 10) & ((1 << bits) - 1)
+    return rng.getrandbits(bits) >> (rng.randrange(bits) if rng.random() < 0.3 else 0)
+
+
+def _bits(value: float) -> int:
+    return int(struct.unpack("<I", struct.pack("<f", value))[0])
+
+
+def _float(f: Format, rng: random.Random) -> int:
+    choice = rng.random()
+    if choice < 0.35:
+        return rng.getrandbits(f.bits)
+    sign = rng.getrandbits(1) * f.sign
+    one, fraction = f.bias << f.fraction, (1 << f.fraction) - 1
+    if choice < 0.75:  # near 1, so that sums cancel and quotients round
+        return sign | (one + (rng.randrange(-3, 4) << f.fraction) + rng.getrandbits(f.fraction))
+    if choice < 0.9:  # few bits: ties, small integers
+        return sign | (one + (rng.randrange(-2, 12) << f.fraction) + (rng.getrandbits(3) << max(f.fraction - 3, 0)) & (f.top - 1))
+    return sign | rng.getrandbits(f.fraction) & fraction

@@ -1,0 +1,16 @@
+# expect: C3 pattern=stale
+"""The guard leaves out the last element."""
+
+from numba import cuda
+
+
+@cuda.jit
+def _add(x, y, out):
+    i = cuda.grid(1)
+    if i < out.size - 1:
+        out[i] = x[i] + y[i]
+
+
+def guard_the_tail(x, y, out, *, BLOCK=256):
+    blocks = (out.numel() + BLOCK - 1) // BLOCK
+    _add[blocks, BLOCK](x, y, out)

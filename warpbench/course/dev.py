@@ -1,0 +1,115 @@
+"""For authors: cut exercises from their solutions, and prove that an exercise keeps what its row promises.
+
+    the shipped text fails, first of all with `fails_with`
+    the solution reaches silver on every architecture
+    each mutant of tests/wrong/exercises/<id>/ dies with the code, line and pattern that its first line declares
+
+A mutant is a whole wrong answer, first line `# expect: R1 line=14` (`//` in CUDA C++; C1 may add `pattern=shifted`).
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from warpbench.course.catalogue import Exercise
+from warpbench.course.runner import Course, Verdict
+
+EXPECT = re.compile(r"(?:#|//) expect: (?P<code>[A-Z]\d)(?: line=(?P<line>\d+))?(?: pattern=(?P<pattern>\w+))?\s*")
+
+
+@dataclass
+class Proof:
+    """What was tried of one exercise, and what is wrong with it."""
+
+    exercise: str
+    mutants: int = 0
+    seconds: float = 0.0  # of checking the solution with a warm worker
+    budget_s: float = 0.0
+    problems: list[str] = field(default_factory=list)
+
+
+def cut(exercises: Sequence[Exercise]) -> list[Path]:
+    """Write the exercises' files from their solutions; returns those that changed. Raises CutError."""
+    changed = []
+    for exercise in exercises:
+        for name in exercise.files:
+            path, wanted = exercise.path(name), exercise.cut(name).exercise
+            if not path.exists() or path.read_text(encoding="utf-8") != wanted:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(wanted, encoding="utf-8")
+                changed.append(path)
+    return changed
+
+
+def mutants(course: Course, exercise: Exercise) -> list[Path]:
+    """The wrong answers of an exercise: the folder is the list."""
+    folder = course.root.parent / "tests" / "wrong" / "exercises" / exercise.id
+    return sorted(path for path in folder.glob("*") if path.suffix in (".py", ".cu"))
+
+
+def prove(course: Course, exercise: Exercise, with_mutants: bool) -> Proof:
+    """Run the shipped text, the solution and, if asked, the mutants."""
+    proof = Proof(exercise.id, budget_s=exercise.budget_s)
+    shipped = judge(course, exercise, {name: exercise.cut(name).exercise for name in exercise.files})
+    proof.problems += _differs("the shipped text", shipped, exercise.fails_with, None, None)
+    solution = {name: exercise.cut(name).solution for name in exercise.files}
+    begin = time.monotonic()
+    found = judge(course, exercise, solution)
+    proof.seconds = time.monotonic() - begin
+    if found["level"] != "silver":
+        proof.problems.append(f"the solution does not reach silver: {_first(found)}")
+    if with_mutants:
+        paths = mutants(course, exercise)
+        proof.mutants = len(paths)
+        if not paths:
+            proof.problems.append("there is no mutant, so nothing shows that a wrong answer is found")
+        for path in paths:
+            proof.problems += _mutant(course, exercise, solution, path)
+    return proof
+
+
+def judge(course: Course, exercise: Exercise, texts: Mapping[str, str]) -> Verdict:
+    """Check texts as an answer, in a folder of their own."""
+    with tempfile.TemporaryDirectory(prefix="warpbench-answer-") as folder:
+        for name, text in texts.items():
+            (Path(folder) / name).write_text(text, encoding="utf-8")
+        return course.check(exercise, Path(folder), marks=False)
+
+
+def _mutant(course: Course, exercise: Exercise, solution: Mapping[str, str], path: Path) -> list[str]:
+    """What is wrong with a mutant's death. It replaces the exercise's file of its kind."""
+    text = path.read_text(encoding="utf-8")
+    expected = EXPECT.fullmatch(text.partition("\n")[0])
+    if not expected:
+        return [f"{path.name}: its first line must be `# expect: CODE [line=N] [pattern=NAME]`"]
+    replaced = next(name for name in exercise.files if Path(name).suffix == path.suffix)
+    found = judge(course, exercise, {**solution, replaced: text})
+    line = int(expected["line"]) if expected["line"] else None
+    return _differs(path.name, found, expected["code"], line, expected["pattern"])
+
+
+def _differs(what: str, found: Verdict, code: str, line: int | None, pattern: str | None) -> list[str]:
+    """One sentence where the first finding is not the one that was declared."""
+    if not found["findings"]:
+        return [f"{what} must fail with {code}, and reaches {found['level']}"]
+    first: dict[str, Any] = found["findings"][0]
+    if first["code"] != code:
+        return [f"{what} must fail with {code}, and fails with {_first(found)}"]
+    if line is not None and line not in first["lines"][:1]:
+        return [f"{what} must fail at line {line}, and fails at {first['lines'] or 'no line'}"]
+    if pattern is not None and first["pattern"] != pattern:
+        return [f"{what} must show the pattern {pattern}, and shows {first['pattern'] or 'none'}"]
+    return []
+
+
+def _first(found: Verdict) -> str:
+    if not found["findings"]:
+        return str(found["reason"] or found["level"])
+    first = found["findings"][0]
+    return f"{first['code']} ({'; '.join(first['evidence'])})"

@@ -1,0 +1,148 @@
+"""The parent's side of the course: one checkout's exercises and progress, and warm workers that check answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from warpbench import errors
+from warpbench.course import catalogue, progress
+from warpbench.course.catalogue import Exercise
+from warpbench.course.findings import finding
+from warpbench.pool import Pool
+
+LIMIT_S = 20.0  # that one case of an answer may take; a kernel of the course takes milliseconds
+MEMORY_BYTES = 4 << 30
+Verdict = dict[str, Any]
+
+
+class Course:
+    """The course in a folder of exercises. Its progress lies beside it, in `.learn/`.
+
+    limit_s   seconds that one case of an answer may take
+    workers   warm workers by architecture, to share them with another course; they are left open
+
+    with Course() as course:
+        verdict = course.attempt(course.exercises[0])
+    """
+
+    def __init__(
+        self, root: Path | None = None, limit_s: float = LIMIT_S, workers: dict[str, Pool] | None = None
+    ) -> None:
+        self.root = (root or catalogue.default_root()).resolve()
+        self.exercises = catalogue.load(self.root)
+        if not self.exercises:
+            raise errors.UsageError(
+                f"{self.root / 'catalog.toml'} lists no exercise. There is nothing to learn from it."
+            )
+        self.state = self.root.parent / ".learn"
+        self.limit_s = limit_s
+        self.workers: dict[str, Pool] = {} if workers is None else workers
+        self._shared = workers is not None
+
+    def __enter__(self) -> Course:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers, unless they are another course's."""
+        if not self._shared:
+            self._end()
+
+    def _end(self) -> None:
+        for pool in self.workers.values():
+            pool.close()
+        self.workers.clear()
+
+    # -- choosing ------------------------------------------------------------------------------------------------
+    def progress(self) -> progress.Progress:
+        """What has been passed, read anew: another command may have written it."""
+        return progress.load(self.state)
+
+    def pick(self, name: str | None) -> Exercise:
+        """An exercise by its id; None: the first that is not passed at silver, or the last one."""
+        if name:
+            return catalogue.find(self.exercises, name)
+        mine = self.progress()
+        return next((e for e in self.exercises if not mine.passed(e.id)), self.exercises[-1])
+
+    def after(self, exercise: Exercise) -> Exercise | None:
+        """The first exercise behind this one, in a circle, that is not passed; None if all are."""
+        mine = self.progress()
+        at = self.exercises.index(exercise)
+        following = self.exercises[at + 1 :] + self.exercises[:at]
+        return next((e for e in following if not mine.passed(e.id)), None)
+
+    # -- checking ------------------------------------------------------------------------------------------------
+    def attempt(self, exercise: Exercise) -> Verdict:
+        """Check what the learner wrote, and count it."""
+        verdict = self.check(exercise)
+        mine = self.progress()
+        mine.current = exercise.id
+        if verdict["verdict"] != "not executed":
+            verdict["new"] = mine.record(exercise.id, verdict["level"])
+            mine.row(exercise.id)["finding"] = verdict["findings"][0]["code"] if verdict["findings"] else ""
+        mine.save()
+        return {**verdict, "notice": mine.notice}
+
+    def check(self, exercise: Exercise, folder: Path | None = None, marks: bool = True) -> Verdict:
+        """Check an exercise's files on all its architectures: executed for the first one, compiled for the others.
+
+        folder   where the files lie; None: where the learner edits them
+        marks    whether the text around the marks must be as shipped
+        Returns `check.Answer` as a dict. Raises EnvironmentProblem where nothing could be judged.
+        """
+        task = {
+            "task": "learn", "rung": exercise.id, "root": str(self.root), "marks": marks,
+            "folder": str(folder) if folder else None, "limit_s": self.limit_s,
+        }  # fmt: skip
+        verdict = self._ask(exercise, exercise.arch[0], task)
+        for arch in exercise.arch[1:]:
+            if verdict["verdict"] != "pass":
+                break
+            other = self._ask(exercise, arch, {**task, "execute": False})
+            if other["findings"]:
+                verdict.update(level="bronze", verdict="fail", findings=other["findings"])
+        return {**verdict, "arch": list(exercise.arch)}
+
+    def _ask(self, exercise: Exercise, arch: str, task: dict[str, Any]) -> Verdict:
+        """One worker's answer. A worker that was stopped or died says something about the answer that it ran."""
+        pool = self.workers.get(arch)
+        if pool is None:
+            pool = self.workers[arch] = Pool(f"emulated:{arch}", 1, self.limit_s, MEMORY_BYTES)
+        try:
+            [(_, answer)] = list(pool.run([task]))
+        except BaseException:
+            self._end()  # a pool that was interrupted is of no use any more
+            raise
+        if "exercise" in answer:
+            return answer
+        if answer["cases"]:
+            return _failed(exercise, arch, "E3", [f["message"] for f in answer["cases"][0]["findings"]])
+        if answer.get("died_at"):
+            died = f"it ended the process that checks it ({answer['how']}), at {answer['died_at']}"
+            return _failed(exercise, arch, "E2", [died, "a kernel on ptxvm cannot do that; the Python around it can"])
+        raise errors.EnvironmentProblem(f"{exercise.id} was not checked: {answer['reason']}")
+
+
+def _failed(exercise: Exercise, arch: str, code: str, evidence: Sequence[str]) -> Verdict:
+    """The verdict for an answer that gave none itself."""
+    found = finding(code, exercise, exercise.files[0], evidence)
+    return {
+        "exercise": exercise.id, "arch": arch, "level": None, "verdict": "fail", "reason": "", "cases": 0,
+        "findings": [found], "told": [], "figures": [], "printed": [],
+    }  # fmt: skip
+
+
+def exit_code(verdict: Verdict, level: str = "silver") -> int:
+    """0: passed at the level asked; 1: not; 5: ptxvm cannot judge it."""
+    if verdict["verdict"] == "not executed":
+        return errors.NOT_RUN
+    reached = progress.LEVELS[: progress.LEVELS.index(verdict["level"]) + 1] if verdict["level"] else ()
+    return errors.OK if level in reached else errors.WRONG
