@@ -61,7 +61,7 @@ def pack_integers(w: BlockWriter, ins: Instruction) -> None:
         raise refuse(ins)
     bits = bits_of(target)
     third = ins.operands[3:] if types[2:] == ["b32"] and bits == 8 else ()
-    if len(ins.operands) != (4 if third else 3) or (bits == 8) != bool(third):
+    if len(ins.operands) != (4 if third else 3) or len(types) != (3 if bits == 8 else 2):
         raise refuse(ins)
     mask = f"np.uint32({(1 << bits) - 1})"
     low, high = (f"(({integer_to_integer(w, o, target, 's32', True)}).astype(np.uint32) & {mask})" for o in (b, a))
