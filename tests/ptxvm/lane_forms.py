@@ -196,7 +196,8 @@ def lop3(table: int) -> list[Form]:
         return lambda a, b, c, q=0: evaluate("lop3", words, a, b, c, table, q)
 
     inputs, note = ("b32",) * 3, f"table {table:#x}"
-    forms = [Form("lop3.b32", ("b32",), inputs, (f"lop3.b32 {{d0}}, {{a0}}, {{a1}}, {{a2}}, {table};",), reference(("b32",)), note)]
+    line = f"lop3.b32 {{d0}}, {{a0}}, {{a1}}, {{a2}}, {table};"
+    forms = [Form("lop3.b32", ("b32",), inputs, (line,), reference(("b32",)), note)]
     if table % 3 == 0:
         for word in ("and", "or"):
             line = f"lop3.{word}.b32 {{d0}}|{{d1}}, {{a0}}, {{a1}}, {{a2}}, {table}, {{a3}};"
@@ -206,11 +207,14 @@ def lop3(table: int) -> list[Form]:
     return forms
 
 
+SELECTORS = (0x5410, 0x3210, 0x0123, 0x7777, 0xFB73, 0x4321)
+
+
 def prmt() -> list[Form]:
     modes = ("f4e", "b4e", "rc8", "ecl", "ecr", "rc16")
     forms = [Form("prmt.b32", ("b32",), ("b32",) * 3)]
     forms += [Form(f"prmt.b32.{mode}", ("b32",), ("b32",) * 3) for mode in modes]
-    forms += [literal("prmt.b32", "b32", ("b32", "b32"), f"{c:#x}", c) for c in (0x5410, 0x3210, 0x0123, 0x7777, 0xFB73, 0x4321)]
+    forms += [literal("prmt.b32", "b32", ("b32", "b32"), f"{c:#x}", c) for c in SELECTORS]
     forms += [literal(f"prmt.b32.{mode}", "b32", ("b32", "b32"), "2", 2) for mode in modes]
     return forms
 
@@ -241,5 +245,3 @@ BITS = [
     *plain("brev.{b32 b64}", 1),
     *plain("bfind{- .shiftamt}.{u32 s32 u64 s64}", 1, "u32"),
 ]  # fmt: skip
-
-

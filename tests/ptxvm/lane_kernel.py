@@ -189,7 +189,9 @@ class _Run:
                         expected[key] = self._expect(form, shapes, pick, expected)
                     for i, kind in enumerate(form.results):
                         first = slot * LANES
-                        fault = self._difference(section, form, i, kind, expected[key], got[first : first + LANES], pick)
+                        fault = self._difference(
+                            section, form, i, kind, expected[key], got[first : first + LANES], pick
+                        )
                         if fault:
                             wrong.setdefault(form.name, fault)
                         slot += 1
@@ -244,7 +246,9 @@ class _Run:
             if not same or got[lane] >> bits != FILL >> bits:
                 given = ", ".join(f"{operand[lane]:#x}" for operand in pick)
                 wanted = f"{want:#x}" if isinstance(want, int) else str(want)
-                return f"{form.name}, {section.name}: result {i} of lane {lane} is {value:#x}, not {wanted}, for {given}"
+                return (
+                    f"{form.name}, {section.name}: result {i} of lane {lane} is {value:#x}, not {wanted}, for {given}"
+                )
         return ""
 
     def _guards(self, section: Section) -> list[int]:

@@ -11,8 +11,17 @@ REGISTER = {
     "pred": 1, "count": 32, "angle": 32, "exponent": 32, "divisor": 32, "u8": 32, "s8": 32, "bf16": 16, "tf32": 32,
     "f16x2": 32, "bf16x2": 32, "f32x2": 64, "u16x2": 32, "s16x2": 32, "e4m3x2": 16, "e5m2x2": 16,
 }  # fmt: skip
-PACKED = {"f16x2": ("f16", 16), "bf16x2": ("bf16", 16), "f32x2": ("f32", 32), "u16x2": ("u16", 16), "s16x2": ("s16", 16)}
-COUNTS = (0, 1, 2, 7, 8, 15, 16, 17, 24, 31, 32, 33, 39, 48, 63, 64, 65, 96, 127, 128, 255, 256, 0x10001, 0x80000000, 0xFFFFFFFF)
+PACKED = {
+    "f16x2": ("f16", 16),
+    "bf16x2": ("bf16", 16),
+    "f32x2": ("f32", 32),
+    "u16x2": ("u16", 16),
+    "s16x2": ("s16", 16),
+}
+COUNTS = (
+    0, 1, 2, 7, 8, 15, 16, 17, 24, 31, 32, 33, 39, 48, 63, 64, 65, 96, 127, 128, 255, 256, 0x10001, 0x80000000,
+    0xFFFFFFFF,
+)  # fmt: skip
 
 
 def register_bits(kind: str) -> int:
@@ -25,7 +34,8 @@ def draw(kind: str, count: int, seed: str) -> list[int]:
     rng = random.Random(seed)
     values = [_one(kind, rng) for _ in range(count)]
     edges = _edges(kind)
-    for place, edge in zip(rng.sample(range(count), min(count // 2, len(edges))), rng.sample(edges, len(edges)), strict=False):
+    rng.shuffle(edges)
+    for place, edge in zip(rng.sample(range(count), min(count // 2, len(edges))), edges, strict=False):
         values[place] = edge
     return values
 
@@ -45,13 +55,15 @@ def _edges(kind: str) -> list[int]:
         single = _edges(element)
         return [a | b << bits for a, b in zip(single, single[3:] + single[:3], strict=True)]
     bits = register_bits(kind)
-    top = 1 << (bits - 1)
-    return [0, 1, 2, 3, top - 1, top, top + 1, 2 * top - 1, 2 * top - 2, 0x7F, 0x80, 0xFF, (1 << bits // 2) - 1, 1 << bits // 2]
+    top, half = 1 << (bits - 1), 1 << bits // 2
+    return [0, 1, 2, 3, top - 1, top, top + 1, 2 * top - 1, 2 * top - 2, 0x7F, 0x80, 0xFF, half - 1, half]
 
 
 def _moderate(pattern: int) -> bool:
-    """Whether a float32 lies in [2^-126, 2^126] or is infinite, zero or NaN: elsewhere `div.approx` gives 0 on a card and
-    the more exact quotient here, as the emitter says."""
+    """Whether a float32 lies in [2^-126, 2^126] or is infinite, zero or NaN.
+
+    Elsewhere `div.approx` gives 0 on a card and the more exact quotient in ptxvm, as the emitter says.
+    """
     exponent = (pattern >> 23) & 0xFF
     return 1 <= exponent < 253 or pattern & 0x7FFFFFFF == 0 or exponent == 255
 
@@ -103,9 +115,10 @@ def _float(f: Format, rng: random.Random) -> int:
     if choice < 0.35:
         return rng.getrandbits(f.bits)
     sign = rng.getrandbits(1) * f.sign
-    one, fraction = f.bias << f.fraction, (1 << f.fraction) - 1
+    one = f.bias << f.fraction
     if choice < 0.75:  # near 1, so that sums cancel and quotients round
         return sign | (one + (rng.randrange(-3, 4) << f.fraction) + rng.getrandbits(f.fraction))
     if choice < 0.9:  # few bits: ties, small integers
-        return sign | (one + (rng.randrange(-2, 12) << f.fraction) + (rng.getrandbits(3) << max(f.fraction - 3, 0)) & (f.top - 1))
-    return sign | rng.getrandbits(f.fraction) & fraction
+        few = rng.getrandbits(3) << max(f.fraction - 3, 0)
+        return sign | (one + (rng.randrange(-2, 12) << f.fraction) + few) & (f.top - 1)
+    return sign | rng.getrandbits(f.fraction)

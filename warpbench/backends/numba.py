@@ -7,6 +7,7 @@ refuses there is refused here. Kernels are compiled with line information.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,7 @@ class _Kernels:
                 abi="numba",
                 launch_bounds=options.get("launch_bounds"),
             )
-            self._compiled[key] = ptx, _entry(ptx)
+            self._compiled[key] = _settled(ptx, dispatcher.py_func.__name__)
         return self._compiled[key]
 
     def launch(self, dispatcher: Any, args: Sequence[Any], config: Any) -> None:
@@ -137,17 +138,8 @@ def _layout(tensor: Any) -> str:
     """C, F or A, as Numba reads them from the strides of a tensor on a card."""
     if tensor.is_contiguous():
         return "C"
-    return (
-        "F"
-        if tensor.ndim and tensor.stride(0) == 1 and tensor.t_().is_contiguous()
-        else "A"
-        if tensor.ndim != 2
-        else _layout_2d(tensor)
-    )
-
-
-def _layout_2d(tensor: Any) -> str:
-    return "F" if tensor.stride(0) == 1 and tensor.stride(1) == tensor.shape[0] else "A"
+    turned = tensor.permute(*reversed(range(tensor.ndim)))
+    return "F" if turned.is_contiguous() else "A"
 
 
 def _fits(have: Any, declared: Any) -> bool:
@@ -201,8 +193,20 @@ def _doubles(names: Sequence[str], args: Sequence[Any], ptx: str) -> list[Findin
     ]
 
 
-def _entry(ptx: str) -> str:
-    """The name of the one kernel of a module."""
+def _settled(ptx: str, name: str) -> tuple[str, str]:
+    """(PTX, entry) with names that do not depend on what else the process has compiled.
+
+    Numba puts a running number into the name of every function and every shared array. The kernel gets the learner's name,
+    shared arrays are shared_0, shared_1, ... in the order of the text.
+    """
     import ptxvm
 
-    return ptxvm.Module.from_ptx(ptx).kernel().name
+    (entry,) = ptxvm.Module.from_ptx(ptx).entries
+    names: dict[str, str] = {}
+
+    def rename(found: re.Match[str]) -> str:
+        kind = {"smem": "shared", "lmem": "local"}[found[1]]
+        return names.setdefault(found[0], f"{kind}_{sum(n.startswith(kind) for n in names.values())}")
+
+    text = re.sub(r"_cudapy_(smem|lmem)_\d+", rename, ptx.replace(entry, name))
+    return re.sub(r"B\d+v\d+(?=B\d)", "", text), name

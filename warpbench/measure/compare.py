@@ -13,7 +13,8 @@ from warpbench.errors import UsageError
 from warpbench.measure import statistics
 from warpbench.measure.files import RecordFile
 
-COUNTS = ("sectors", "bytes_asked", "excess_wavefronts", "barriers", "regs", "spill_bytes")  # less is better
+COUNTS = ("sectors", "bytes_asked", "excess_wavefronts", "barriers", "regs", "spill_bytes")
+WORSE_IF_MORE = ("sectors", "excess_wavefronts", "spill_bytes")  # more registers or barriers may be the better kernel
 
 
 def compare(a: RecordFile, b: RecordFile) -> dict[str, Any]:
@@ -112,11 +113,13 @@ def _virtual(a: RecordFile, b: RecordFile, case_id: str) -> dict[str, Any]:
                 "spill_bytes": count.spill_bytes,
             }
         )
-    pairs = [(sides[0][name], sides[1][name]) for name in COUNTS]
-    known = [(x, y) for x, y in pairs if x is not None and y is not None]
-    more, less = any(y > x for x, y in known), any(y < x for x, y in known)
+    pairs = {name: (sides[0][name], sides[1][name]) for name in COUNTS}
+    known = {name: pair for name, pair in pairs.items() if None not in pair}
+    judged = [pair for name, pair in known.items() if name in WORSE_IF_MORE]
+    more, less = any(y > x for x, y in judged), any(y < x for x, y in judged)
     if not row["change"] and known:
-        row["change"] = "mixed" if more and less else "worse" if more else "better" if less else "same"
+        other = "same" if all(x == y for x, y in known.values()) else "other"
+        row["change"] = "mixed" if more and less else "worse" if more else "better" if less else other
     return {**row, "a": sides[0], "b": sides[1]}
 
 
