@@ -8,7 +8,8 @@
 It needs NumPy only, holds no clock and prints nothing.
 """
 
-from ptxvm.device import Checks, Device, DeviceArray, Limits, Pointer
+from ptxvm.arguments import DeviceArray, Limits, Pointer
+from ptxvm.device import Checks, Device
 from ptxvm.errors import Fault, LaunchError, PtxSyntaxError, PtxvmError, Unsupported
 from ptxvm.module import Kernel, Module
 from ptxvm.report import Counters, Finding, Report

@@ -11,27 +11,21 @@ import numpy as np
 
 from ptxvm.access import Site
 from ptxvm.arena import Allocation, Arena, contiguous
+from ptxvm.arguments import DeviceArray, Limits, Pointer, by_parameter, check_launch, dim3, pack, pointer_of
 from ptxvm.codegen.blocks import Compiled, compile_function
 from ptxvm.counters import Counting
 from ptxvm.errors import Fault, LaunchError
 from ptxvm.group import Array
 from ptxvm.machine import Dim3, Findings, Layout, Machine, source_text
 from ptxvm.memory import Memory
-from ptxvm.races import RaceDetector, read_only_sites
+from ptxvm.quiet import read_only_sites
+from ptxvm.races import RaceDetector
 from ptxvm.report import KINDS, Finding, Report
 from ptxvm.schedule import BatchRun, Schedule
-from ptxvm.types import Address, Operand, Parameter, Symbol, Variable, Vector
+from ptxvm.types import Address, Operand, Symbol, Variable, Vector
 
 if TYPE_CHECKING:
     from ptxvm.module import Kernel, Module
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a card allows: bytes of shared memory and threads a block."""
-
-    shared_bytes: int
-    threads: int = 1024
 
 
 @dataclass(frozen=True)
@@ -51,27 +45,6 @@ class Checks:
     races: Literal["shared", "all", "off"] = "shared"
     counters: bool = True
     on_fault: Literal["raise", "collect"] = "raise"
-
-
-@dataclass(eq=False)
-class Pointer:
-    """A tensor in the device's memory: what a launch takes for a pointer parameter. `address` is what the kernel sees."""
-
-    allocation: Allocation
-    offset: int = 0
-
-    @property
-    def address(self) -> int:
-        return self.allocation.start + self.offset
-
-
-class DeviceArray(np.ndarray[Any, Any]):
-    """A NumPy array that lives in the arena; pass it to a launch as it is."""
-
-    pointer: Pointer
-
-    def __array_finalize__(self, source: object) -> None:
-        pass  # views of a device array are plain views: they carry no pointer of their own
 
 
 class Device:
@@ -119,8 +92,8 @@ class Device:
     ) -> Pointer:
         """Lend a host storage (1-D, uint8, writable) to the device until `release`.
 
-        Its bytes are copied in at each launch and, if written, copied back after it. `strides` are in bytes. Two tensors
-        over one storage share one allocation if they are bound through the pointer's allocation (see `alias`).
+        Its bytes are copied in at each launch and, if written, copied back after it. `strides` are in bytes. Two
+        tensors over one storage share one allocation if they are bound through the pointer's allocation (see `alias`).
         """
         allocation = self.arena.allocate(
             max(storage.size, 1),
@@ -179,13 +152,13 @@ class Device:
         Fault where the kernel is stopped (its `report` attribute holds what was counted until then).
         """
         checks, schedule = checks or Checks(), schedule or Schedule.normal()
-        full_grid, full_block = _dim3(grid, "grid"), _dim3(block, "block")
+        full_grid, full_block = dim3(grid, "grid"), dim3(block, "block")
         if cluster is not None and tuple(cluster) not in ((1,), (1, 1), (1, 1, 1)):
             raise LaunchError("clusters of more than one block are not executed. Nothing was launched.")
         compiled = _compiled(kernel)
         layout, shared_bytes, local_bytes = self._layout(kernel, dynamic_shared_bytes)
-        _check_launch(kernel, full_block, shared_bytes, self.limits)
-        allocations = [a.allocation for a in map(_pointer, args) if a is not None]
+        check_launch(kernel, full_block, shared_bytes, self.limits)
+        allocations = [a.allocation for a in map(pointer_of, args) if a is not None]
         for allocation in allocations:
             if allocation.storage is not None:
                 self.arena.bytes[allocation.start : allocation.start + allocation.storage.size] = allocation.storage
@@ -202,7 +175,7 @@ class Device:
         if checks.races != "off":
             quiet: frozenset[int] = frozenset()
             if checks.bounds and checks.provenance:
-                quiet = read_only_sites(compiled.sites, _by_parameter(kernel.params, parameters, self.arena))
+                quiet = read_only_sites(compiled.sites, by_parameter(kernel.params, parameters, self.arena))
             races = RaceDetector(checks.races, threads, compiled.sites, self.arena.extent, _byte_wide(kernel), quiet)
         batch = ids.size if cooperative else max(1, schedule.batch_threads // threads)
         try:
@@ -210,7 +183,7 @@ class Device:
                 for first in range(0, ids.size, batch):
                     cta_ids = ids[first : first + batch]
                     memory = self._memory(cta_ids.size, threads, shared_bytes, local_bytes, checks)
-                    memory.parameter_allocations = _by_parameter(kernel.params, parameters, self.arena)
+                    memory.parameter_allocations = by_parameter(kernel.params, parameters, self.arena)
                     machine = Machine(
                         memory, layout, parameters, full_grid, full_block, cta_ids, findings,
                         dynamic_shared_bytes=dynamic_shared_bytes, races=races, collect=checks.on_fault == "collect",
@@ -326,84 +299,11 @@ def _byte_wide(kernel: Kernel) -> bool:
     )
 
 
-def _dim3(sizes: Sequence[int], what: str) -> Dim3:
-    values = [int(s) for s in sizes] + [1] * (3 - len(sizes))
-    if len(values) != 3 or min(values) < 1:
-        raise LaunchError(f"a {what} of {tuple(sizes)} is empty or has more than 3 axes. Nothing was launched.")
-    return values[0], values[1], values[2]
-
-
-def _check_launch(kernel: Kernel, block: Dim3, shared_bytes: int, limits: Limits | None) -> None:
-    threads = block[0] * block[1] * block[2]
-    required = kernel.required_block
-    if required is not None and tuple(required) != block:
-        raise LaunchError(
-            f"{kernel.name} was compiled for blocks of {tuple(required)}, not {block}. Nothing was launched."
-        )
-    most = kernel.max_block or (limits.threads if limits else 1024)
-    if threads > most:
-        raise LaunchError(f"{kernel.name} runs at most {most} threads a block, not {threads}. Nothing was launched.")
-    if limits is not None and shared_bytes > limits.shared_bytes:
-        raise LaunchError(
-            f"{kernel.name} asks for {shared_bytes:,} bytes of shared memory a block; the card has {limits.shared_bytes:,}. "
-            "Nothing was launched."
-        )
-
-
 def _block_order(grid: Dim3, schedule: Schedule) -> Array:
     if schedule.blocks is not None:
         return np.array(schedule.blocks, np.int64)
     ids = np.arange(grid[0] * grid[1] * grid[2], dtype=np.int64)
     return ids if schedule.seed is None else np.random.default_rng(schedule.seed).permutation(ids)
-
-
-def _pointer(argument: Any) -> Pointer | None:
-    if isinstance(argument, Pointer):
-        return argument
-    if isinstance(argument, DeviceArray):
-        return getattr(argument, "pointer", None)
-    return None
-
-
-def pack(params: Sequence[Parameter], args: Sequence[Any]) -> dict[str, Array]:
-    """Arguments as the bytes of each parameter. Raises LaunchError for a wrong number or size."""
-    if len(params) != len(args):
-        raise LaunchError(f"the kernel takes {len(params)} arguments, {len(args)} were given. Nothing was launched.")
-    return {p.name: _pack_one(p, a) for p, a in zip(params, args, strict=True)}
-
-
-def _pack_one(param: Parameter, argument: Any) -> Array:
-    pointer = _pointer(argument)
-    if pointer is not None:
-        raw = pointer.address.to_bytes(8, "little")
-    elif isinstance(argument, bytes):
-        raw = argument
-    elif isinstance(argument, np.generic):
-        raw = argument.tobytes()
-    elif isinstance(argument, bool | int):
-        size = param.bytes
-        if param.type in ("f32", "f64"):
-            raw = np.array(argument, "f4" if param.type == "f32" else "f8").tobytes()
-        else:
-            raw = (int(argument) & ((1 << 8 * size) - 1)).to_bytes(size, "little")
-    elif isinstance(argument, float):
-        raw = np.array(argument, "f4" if param.bytes == 4 else "f8").tobytes()
-    else:
-        raise LaunchError(f"{param.name}: {type(argument).__name__} is no argument of a kernel. Nothing was launched.")
-    if len(raw) < param.bytes:
-        raise LaunchError(f"{param.name} takes {param.bytes} bytes, {len(raw)} were given. Nothing was launched.")
-    return np.frombuffer(raw[: param.bytes], np.uint8).copy()
-
-
-def _by_parameter(params: Sequence[Parameter], parameters: dict[str, Array], arena: Arena) -> dict[str, Allocation]:
-    """Which allocation each 8-byte parameter points into."""
-    table = {}
-    for p in params:
-        if p.bytes == 8:
-            owner = arena.find(int(parameters[p.name].view("u8")[0]))
-            if owner is not None:
-                table[p.name] = owner
-    return table
 
 
 def _note_races(races: RaceDetector, machine: Machine) -> None:

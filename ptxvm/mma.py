@@ -158,7 +158,7 @@ def ldmatrix(g: Group, shared: Array, rows: Array, transpose: bool) -> list[Arra
 def stmatrix_rows(g: Group, registers: list[Array], transpose: bool) -> list[Array]:
     """The four words that each lane stores: lane 8i + r holds row r of matrix i, of 8x8 elements of 16 bits.
 
-    registers  one a matrix, uint32: lane l gives elements 2(l%4) and 2(l%4)+1 of row l/4, of column l/4 with `transpose`
+    registers  one a matrix, uint32: lane l gives elements 2(l%4) and 2(l%4)+1 of row l/4 (column l/4 with `transpose`)
     """
     _whole_warps(g)
     tables = [g.by_warp(r) for r in registers]

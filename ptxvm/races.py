@@ -13,19 +13,18 @@ also with equal values: which one stays is not defined.
 
 Cost: while all CTAs of a batch do the same at the same shared addresses, which is nearly always, one of them is looked
 at for all; a read is compared only if something was written since the last barrier; and global loads of tensors that
-the kernel never writes are not looked at (`read_only_sites`).
+the kernel never writes are not looked at (`quiet.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from ptxvm.access import Access, Site
-from ptxvm.arena import Allocation
 from ptxvm.group import WARP, Array, Group
 from ptxvm.memory import Memory
 from ptxvm.order import Order
@@ -49,7 +48,6 @@ from ptxvm.stores import change, differ
 
 Side = tuple[Site, str, int, int]  # site, "read"/"write"/"atomic", linear block of the launch, thread
 STRONG = {"volatile", "relaxed", "acquire", "release", "mmio"}
-_WRITES = {"st", "atom", "red", "cp", "multimem", "wmma"}
 
 
 @dataclass
@@ -72,7 +70,7 @@ class RaceDetector:
     sites      of the kernel
     extent     arena bytes in use
     byte_wide  keep records by byte: the kernel has accesses narrower than a word
-    quiet      sites whose global reads cannot race (see `read_only_sites`)
+    quiet      sites whose global reads cannot race (see `quiet.py`)
     """
 
     def __init__(
@@ -396,37 +394,3 @@ def _threads(g: Group, mask: Array | None) -> tuple[Array, Array]:
         return g.ctas, g.tids
     active = np.broadcast_to(mask, g.shape)
     return np.broadcast_to(g.ctas, g.shape)[active], np.broadcast_to(g.tids, g.shape)[active]
-
-
-def read_only_sites(sites: Sequence[Site], allocations: Mapping[str, Allocation]) -> frozenset[int]:
-    """Loads from tensors that the kernel never writes, by index; `allocations` are those of its pointer parameters.
-
-    Nothing is known where a write may go anywhere: then no load is among them.
-    """
-    written: set[int] = set()
-    for site in sites:
-        words = site.ins.parts
-        if words[0] == "call":
-            return frozenset()
-        if words[0] not in _WRITES or not _writes_global(words):
-            continue
-        if not site.provenance or not all(p in allocations for p in site.provenance):
-            return frozenset()
-        written |= {allocations[p].start for p in site.provenance}
-    return frozenset(
-        s.index
-        for s in sites
-        if s.ins.parts[0] in ("ld", "ldu", "cp", "wmma")
-        and s.provenance
-        and all(p in allocations and allocations[p].start not in written for p in s.provenance)
-    )
-
-
-def _writes_global(words: tuple[str, ...]) -> bool:
-    """Whether an instruction may write global memory."""
-    if words[0] == "cp":  # cp.async to shared memory does not; the bulk forms name their target first
-        spaces = [w for w in words if w.startswith(("shared", "global"))]
-        return "bulk" in words and spaces[:1] == ["global"]
-    if words[0] == "wmma":
-        return words[1] == "store" and not any(w.startswith("shared") for w in words)
-    return not any(w.startswith(("shared", "local", "param")) for w in words[1:])

@@ -7,23 +7,18 @@ whether it stands behind a branch that a random half of the lanes takes, where g
 
 from __future__ import annotations
 
-import struct
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-import ptxvm
 from tests.ptxvm.lane_forms import Form
 from tests.ptxvm.lane_values import draw, register_bits
+from tests.ptxvm.ptx_kernel import FILL, Program
 from tests.ptxvm.scalar.results import Anything, Result, agrees
 
 CTAS, THREADS = 3, 64
 LANES = CTAS * THREADS
 OLD = 0x5A5A5A5A5A5A5A5A  # what a result register holds before a guarded instruction
-FILL = 0xEEEEEEEEEEEEEEEE  # what lanes that store nothing leave
-CHECKS = ptxvm.Checks(races="off", counters=False)
 
 
 @dataclass(frozen=True)
@@ -54,12 +49,7 @@ SECTIONS = (
     Section("flat", MIXED, False, flat=True),
     Section("flat, guarded", ("both",), True, "@%guard ", flat=True),
 )
-PLACE = {
-    "uniform": [0] * LANES,
-    "block": [i // THREADS * THREADS for i in range(LANES)],
-    "thread": [i % THREADS for i in range(LANES)],
-    "both": list(range(LANES)),
-}
+PLACE = Program(CTAS, THREADS).place
 
 
 def check(forms: Sequence[Form], seed: int = 0, sections: Sequence[Section] = SECTIONS) -> int:
@@ -75,107 +65,68 @@ class _Run:
         self.groups: dict[tuple[str, ...], list[Form]] = defaultdict(list)  # forms with like operands share them
         for form in forms:
             self.groups[form.inputs].append(form)
-        self.operands = {
-            (inputs, i): draw(kind, LANES, f"{seed} {i} {' '.join(inputs)}")
-            for inputs in self.groups
-            for i, kind in enumerate(inputs)
-        }
+        self.program = Program(CTAS, THREADS)
+        self.operands: dict[tuple[tuple[str, ...], int], list[int]] = {}
+        self.offsets: dict[tuple[tuple[str, ...], int], int] = {}
+        for inputs in self.groups:
+            for i, kind in enumerate(inputs):
+                values = self.operands[inputs, i] = draw(kind, LANES, f"{seed} {i} {' '.join(inputs)}")
+                self.offsets[inputs, i] = self.program.words(values)
         self.flags = {name: draw("pred", LANES, f"{seed} {name}") for name in ("guard", "flag")}
-        self.data: list[int] = []
-        self.results = 0  # result slots, in the order of `_stores`
-        self.registers: dict[str, str] = {}
+        self._write()
 
     # -- the kernel ------------------------------------------------------------------------------------------------
-    def text(self) -> str:
-        body: list[str] = []
-        for name in ("guard", "flag"):
-            body += self._load(f"%{name}", "pred", "both", self._place(self.flags[name]))
-        body += self._load("%guard_thread", "pred", "thread", self._place(self.flags["guard"]))
-        for flat in (False, True):
-            sections = [s for s in self.sections if s.flat == flat]
-            if flat and sections:  # what flat sections read is loaded before the branch: the split cuts it to size
-                body += [line for section in sections for line in self._loads(section, "f")]
-                body.append("@!%flag bra END;")
-            for section in sections:
-                for inputs, forms in self.groups.items():
-                    if not flat:
-                        body += self._loads(section, "", inputs)
-                    for form in forms:
-                        body += self._form(section, form, "f" if flat else "")
-        body.append("END: ret;")
-        declared = "".join(f"    .reg .{kind} {name};\n" for name, kind in self.registers.items())
-        return _HEADER + declared + _START + "\n".join(f"    {line}" for line in body) + "\n}\n"
+    def _write(self) -> None:
+        p = self.program
+        guard = p.words(self.flags["guard"])
+        p.load("%guard", "pred", "both", guard)
+        p.load("%guard_thread", "pred", "thread", guard)
+        p.load("%flag", "pred", "both", p.words(self.flags["flag"]))
+        for section in (s for s in self.sections if not s.flat):
+            for inputs, forms in self.groups.items():
+                self._loads(section, inputs)
+                for form in forms:
+                    self._form(section, form)
+        flat = [s for s in self.sections if s.flat]
+        for section in flat:  # what they read is loaded before the branch: the split cuts it to size
+            for inputs in self.groups:
+                self._loads(section, inputs)
+        if flat:
+            p.add("@!%flag bra END;")
+        for section in flat:
+            for forms in self.groups.values():
+                for form in forms:
+                    self._form(section, form)
+        p.add("END:")
 
-    def _register(self, name: str, kind: str) -> str:
-        bits = register_bits(kind)
-        self.registers[name] = "pred" if bits == 1 else f"b{bits}"
-        return name
+    def _loads(self, section: Section, inputs: tuple[str, ...]) -> None:
+        for i, kind in enumerate(inputs):
+            self.program.load(self._operand(section, inputs, i), kind, section.shape(i), self.offsets[inputs, i])
 
-    def _place(self, values: list[int]) -> int:
-        """Byte offset of the values of an operand in the input buffer."""
-        self.data += values
-        return 8 * (len(self.data) - len(values))
+    def _operand(self, section: Section, inputs: tuple[str, ...], i: int) -> str:
+        if section.flat:  # live across the branch: one register an operand of each section
+            return f"%f{self.sections.index(section)}_{list(self.groups).index(inputs)}_{i}"
+        return f"%{inputs[i]}_{i}" if section.typed else f"%w{register_bits(inputs[i])}_{i}"
 
-    def _load(self, name: str, kind: str, shape: str, offset: int) -> list[str]:
-        self._register(name, kind)
-        bits = register_bits(kind)
-        if bits == 1:
-            return [f"ld.global.u8 %byte, [%at_{shape}+{offset}];", f"setp.ne.u32 {name}, %byte, 0;"]
-        return [f"ld.global.b{bits} {name}, [%at_{shape}+{offset}];"]
-
-    def _operand(self, section: Section, inputs: tuple[str, ...], i: int, prefix: str) -> str:
-        kind = inputs[i]
-        if prefix:  # live across the branch: one register an operand of each section
-            number = list(self.groups).index(inputs)
-            return f"%{prefix}{self.sections.index(section)}_{number}_{i}"
-        return f"%{kind}_{i}" if section.typed else f"%w{register_bits(kind)}_{i}"
-
-    def _loads(self, section: Section, prefix: str, only: tuple[str, ...] | None = None) -> list[str]:
-        lines = []
-        for inputs in self.groups if only is None else (only,):
-            for i, kind in enumerate(inputs):
-                key = (inputs, i)
-                offset = self._offsets.setdefault(key, -1)
-                if offset < 0:
-                    offset = self._offsets[key] = self._place(self.operands[key])
-                lines += self._load(self._operand(section, inputs, i, prefix), kind, section.shape(i), offset)
-        return lines
-
-    @property
-    def _offsets(self) -> dict[tuple[tuple[str, ...], int], int]:
-        return self.__dict__.setdefault("_offset_table", {})
-
-    def _form(self, section: Section, form: Form, prefix: str) -> list[str]:
-        names = {f"a{i}": self._operand(section, form.inputs, i, prefix) for i in range(len(form.inputs))}
-        lines: list[str] = []
-        stores: list[str] = []
+    def _form(self, section: Section, form: Form) -> None:
+        p = self.program
+        names = {f"a{i}": self._operand(section, form.inputs, i) for i in range(len(form.inputs))}
         for i, kind in enumerate(form.results):
             bits = register_bits(kind)
-            name = self._register(f"%{kind}_d{i}" if section.typed else f"%w{bits}_d{i}", kind)
-            names[f"d{i}"] = name
-            if section.guard:
-                old = "setp.eq.u32 {}, 0, 0;" if bits == 1 else f"mov.b{bits} {{}}, {OLD & ((1 << bits) - 1):#x};"
-                lines.append(old.format(name))
-            if bits == 1:
-                stores.append(f"selp.u32 %word, 1, 0, {name};")
-                name, bits = "%word", 32
-            stores.append(f"st.global.b{bits} [%at_out+{8 * LANES * self.results}], {name};")
-            self.results += 1
-        lines += [section.guard + line.format(**names) for line in form.lines]
-        return lines + stores
+            name = names[f"d{i}"] = p.register(f"%{kind}_d{i}" if section.typed else f"%w{bits}_d{i}", kind)
+            if section.guard and bits == 1:
+                p.add(f"setp.eq.u32 {name}, 0, 0;")
+            elif section.guard:
+                p.add(f"mov.b{bits} {name}, {OLD & ((1 << bits) - 1):#x};")
+        p.add(*(section.guard + line.format(**names) for line in form.lines))
+        for i, kind in enumerate(form.results):
+            p.store(names[f"d{i}"], register_bits(kind))
 
-    def launch(self) -> list[int]:
-        kernel = ptxvm.Module.from_ptx(self.text()).kernel()
-        device = ptxvm.Device("sm_120a", memory_bytes=(len(self.data) + LANES * self.results + 4096) * 8)
-        given = device.array((max(len(self.data), 1),), "uint64", name="operands")
-        out = device.array((LANES * self.results,), "uint64", name="results")
-        given[:] = np.frombuffer(struct.pack(f"<{len(self.data)}Q", *self.data), np.uint64)
-        out[:] = FILL
-        device.launch(kernel, (CTAS,), (THREADS,), (given, out), checks=CHECKS)
-        return np.array(out).tolist()
+    def launch(self) -> list[list[int]]:
+        return self.program.launch()
 
     # -- comparison --------------------------------------------------------------------------------------------------
-    def compare(self, got: list[int]) -> int:
+    def compare(self, got: list[list[int]]) -> int:
         wrong: dict[str, str] = {}
         slot = compared = 0
         expected: dict[tuple[int, tuple[str, ...]], list[tuple[Result, ...]]] = {}
@@ -188,10 +139,7 @@ class _Run:
                     if key not in expected:
                         expected[key] = self._expect(form, shapes, pick, expected)
                     for i, kind in enumerate(form.results):
-                        first = slot * LANES
-                        fault = self._difference(
-                            section, form, i, kind, expected[key], got[first : first + LANES], pick
-                        )
+                        fault = self._difference(section, form, i, kind, expected[key], got[slot], pick)
                         if fault:
                             wrong.setdefault(form.name, fault)
                         slot += 1
@@ -246,9 +194,8 @@ class _Run:
             if not same or got[lane] >> bits != FILL >> bits:
                 given = ", ".join(f"{operand[lane]:#x}" for operand in pick)
                 wanted = f"{want:#x}" if isinstance(want, int) else str(want)
-                return (
-                    f"{form.name}, {section.name}: result {i} of lane {lane} is {value:#x}, not {wanted}, for {given}"
-                )
+                where = f"{form.name}, {section.name}: result {i} of lane {lane}"
+                return f"{where} is {value:#x}, not {wanted}, for {given}"
         return ""
 
     def _guards(self, section: Section) -> list[int]:
@@ -258,23 +205,3 @@ class _Run:
         if "thread" in section.guard:
             return [guard[place] for place in PLACE["thread"]]
         return [1 - g for g in guard] if "!" in section.guard else guard
-
-
-_HEADER = """.version 9.0
-.target sm_120a
-.address_size 64
-.visible .entry forms(.param .u64 given, .param .u64 out)
-{
-    .reg .b32 %thread, %cta, %lane, %byte, %word;
-    .reg .b64 %at_uniform, %at_block, %at_thread, %at_both, %at_out;
-"""
-_START = f"""    ld.param.u64 %at_uniform, [given];
-    ld.param.u64 %at_out, [out];
-    mov.u32 %thread, %tid.x;
-    mov.u32 %cta, %ctaid.x;
-    mad.wide.u32 %at_block, %cta, {8 * THREADS}, %at_uniform;
-    mad.wide.u32 %at_thread, %thread, 8, %at_uniform;
-    mad.wide.u32 %at_both, %thread, 8, %at_block;
-    mad.lo.u32 %lane, %cta, {THREADS}, %thread;
-    mad.wide.u32 %at_out, %lane, 8, %at_out;
-"""

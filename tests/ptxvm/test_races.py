@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from ptxvm.access import Access, Site
 from ptxvm.arena import Allocation
 from ptxvm.group import Group
-from ptxvm.races import RaceDetector, read_only_sites
+from ptxvm.quiet import read_only_sites
+from ptxvm.races import RaceDetector
 from ptxvm.types import Instruction
 
 STRIDE = 64  # bytes of shared memory a CTA
