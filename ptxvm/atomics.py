@@ -16,6 +16,7 @@ UFUNCS: dict[str, np.ufunc] = {
     "xor": np.bitwise_xor,
 }
 PACKED = {"f16x2", "bf16x2", "bf16"}
+FLUSHED = "f32 in global memory"  # additions there flush subnormal operands and results, in shared memory they do not
 
 
 def apply(
@@ -25,6 +26,7 @@ def apply(
 
     view   1-D array of cells, changed in place (raw bits for f16x2, bf16 and bf16x2)
     index  (n,) int64, the cell of each lane, in lane order; b, c (n,) operands: `cas` compares with b and stores c
+    type_name  a PTX type, or FLUSHED
     want   return the value that each lane found
 
     Floating-point additions happen in lane order, each rounded: the sum of a card's order may differ in the last bits.
@@ -69,12 +71,18 @@ def _one_by_one(view: Array, index: Array, operation: str, type_name: str, b: Ar
     found = np.empty(index.size, view.dtype)
     for cell in np.unique(index):
         lanes = np.flatnonzero(index == cell)
-        if operation in UFUNCS and type_name not in PACKED:
+        if operation in UFUNCS and type_name not in PACKED | {FLUSHED}:
             running = UFUNCS[operation].accumulate(
                 np.r_[view[cell : cell + 1], b[lanes]].astype(view.dtype), dtype=view.dtype
             )
             found[lanes], view[cell] = running[:-1], running[-1]
             continue
+        if type_name == FLUSHED:
+            running = np.add.accumulate(nm.ftz(np.r_[view[cell : cell + 1], b[lanes]]), dtype=view.dtype)
+            if not nm.is_subnormal(running).any():  # else each sum is flushed before the next one
+                found[lanes] = np.r_[view[cell : cell + 1], running[1:-1]]
+                view[cell] = running[-1]
+                continue
         for lane in lanes:
             old = view[cell : cell + 1].copy()
             found[lane] = old[0]
@@ -86,10 +94,10 @@ def _one_by_one(view: Array, index: Array, operation: str, type_name: str, b: Ar
 def _combine(old: Array, operation: str, type_name: str, b: Array, c: Array | None) -> Array:
     """New cells from old ones, for lanes that do not meet."""
     if type_name in PACKED:
-        return _packed(old, operation, type_name, b)
+        return _packed(old, type_name, b)
+    if type_name == FLUSHED:
+        return nm.ftz(nm.ftz(old) + nm.ftz(b))
     if operation in UFUNCS:
-        if view_is_float(old) and operation in ("min", "max"):
-            return (np.fmin if operation == "min" else np.fmax)(old, b)
         return UFUNCS[operation](old, b).astype(old.dtype, copy=False)
     if operation == "exch":
         return b
@@ -103,20 +111,12 @@ def _combine(old: Array, operation: str, type_name: str, b: Array, c: Array | No
     raise ValueError(operation)
 
 
-def view_is_float(cells: Array) -> bool:
-    """Whether cells hold floating-point numbers."""
-    return cells.dtype.kind == "f"
-
-
-def _packed(old: Array, operation: str, type_name: str, b: Array) -> Array:
-    """add, min and max of f16x2, bf16 and bf16x2 on raw bits."""
+def _packed(old: Array, type_name: str, b: Array) -> Array:
+    """Sums of f16x2, bf16 and bf16x2 on raw bits."""
     halves_old = np.ascontiguousarray(old).view("u2")
     halves_b = np.ascontiguousarray(b).view("u2")
     if type_name == "f16x2":
-        left, right = halves_old.view("f2"), halves_b.view("f2")
-        result = {"add": np.add, "min": np.fmin, "max": np.fmax}[operation](left, right).view("u2")
+        result = (halves_old.view("f2") + halves_b.view("f2")).view("u2")
     else:
-        wide = [nm.from_bf16(h) for h in (halves_old, halves_b)]
-        total = {"add": np.add, "min": np.fmin, "max": np.fmax}[operation](*wide)
-        result = nm.to_bf16(total)
+        result = nm.to_bf16(nm.from_bf16(halves_old) + nm.from_bf16(halves_b))
     return result.view(old.dtype)

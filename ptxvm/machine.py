@@ -173,9 +173,10 @@ class Machine:
             return self.atomic(g, site, space, operation, type_name, address, b, c, left, want)
         for view, index, lanes in cells:
             second = None if c is None else np.broadcast_to(c, g.shape)[lanes]
-            old = atomics.apply(
-                view.view(dtype), index, operation, type_name, np.broadcast_to(b, g.shape)[lanes], second, want
-            )
+            flushes = operation == "add" and type_name == "f32" and view is self.memory.arena.views[4]
+            kind = atomics.FLUSHED if flushes else type_name
+            first = np.broadcast_to(b, g.shape)[lanes]
+            old = atomics.apply(view.view(dtype), index, operation, kind, first, second, want)
             if result is not None and old is not None:
                 result[lanes] = old
             if old is None or not np.array_equal(old, view.view(dtype)[index]):

@@ -19,10 +19,11 @@ ORDER_AND_SCOPE = {
     "noftz",
     "L2::cache_hint",
 }
+HALVES = {"f16", "f16x2", "bf16", "bf16x2"}  # their sums must say that they do not flush
 TYPES = {
     "add": {"u32", "s32", "u64", "s64", "f16", "f16x2", "bf16", "bf16x2", "f32", "f64"},
-    "min": {"u32", "s32", "u64", "s64", "f16x2", "bf16x2"},
-    "max": {"u32", "s32", "u64", "s64", "f16x2", "bf16x2"},
+    "min": {"u32", "s32", "u64", "s64"},
+    "max": {"u32", "s32", "u64", "s64"},
     "and": {"b32", "b64"},
     "or": {"b32", "b64"},
     "xor": {"b32", "b64"},
@@ -46,6 +47,8 @@ def form_of(ins: Instruction) -> tuple[str, str, str]:
         else:
             type_name = word
     if operation not in TYPES or type_name not in TYPES[operation]:
+        raise refuse(ins)
+    if ("noftz" in ins.parts) != (type_name in HALVES) or (ins.parts[0] == "red" and operation in ("exch", "cas")):
         raise refuse(ins)
     return space, operation, type_name
 

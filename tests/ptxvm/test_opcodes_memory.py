@@ -1,68 +1,80 @@
-"""Do loads, stores and copies bring the right bytes, in every space, width, vector and group shape?"""
+"""Do loads and stores bring the right bytes, in every space, width, vector and group shape?"""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pytest
 
+import ptxvm
 from tests.ptxvm.lane_forms import each
 from tests.ptxvm.ptx_kernel import FILL, Program
 from tests.ptxvm.scalar import memory
+from tests.ptxvm.spaces_kernel import LANES, WINDOW, ZONE, Spaces
 
-CTAS, THREADS = 3, 64
-LANES = CTAS * THREADS
-WINDOW = 256  # bytes of each space: global for all lanes, shared for each block, local for each thread
+OLD = 0x5A5A
 SHAPES = ("uniform", "block", "thread", "both")
-GUARDS = {"": None, "@%p ": 1, "@!%p ": 0}
-VARIABLES = f"""
-.shared .align 32 .b8 tile[{WINDOW}];
-.const .align 32 .b8 table[{WINDOW}] = {{{", ".join(str((7 * i + 3) % 256) for i in range(WINDOW))}}};
-"""
-CONST = bytes((7 * i + 3) % 256 for i in range(WINDOW))
 TYPES = ("b8", "u8", "s8", "b16", "u16", "s16", "b32", "u32", "s32", "f32", "b64", "u64", "s64", "f64")
 VECTORS = ("v2.b8", "v4.u8", "v2.u16", "v4.b16", "v2.b32", "v2.f32", "v4.b32", "v4.u32", "v4.f32", "v2.b64", "v2.f64")
 ALL = " ".join((*TYPES, *VECTORS))
+POINTS = ("global", "in_shared", "in_local")
 
-# -- loads: opcode, and where the address points -------------------------------------------------------------------
+# Opcode, and where the address points.
 LOADS = [
     *((o, "global") for o in each(f"ld.global.{{{ALL} v8.b32 v4.b64}}")),
     *((o, "shared") for o in each(f"ld.shared.{{{ALL}}}")),
     *((o, "shared64") for o in each("ld.shared::cta.{b16 u32 v4.f32}")),
     *((o, "local") for o in each(f"ld.local.{{{ALL}}}")),
     *((o, "const") for o in each("ld.const.{u8 s16 b32 f32 f64 v2.f32 v4.u32}")),
-    *((o, space) for o in each("ld.{u8 s16 u32 f32 u64 v2.b32 v4.f32}") for space in ("global", "in_shared", "in_local")),
+    *((o, space) for o in each("ld.{u8 s16 u32 f32 u64 v2.b32 v4.f32}") for space in POINTS),
     *((o, "mixed") for o in each("ld.{s8 u32 f64 v2.f32}")),
     *((o, "global") for o in each("ld.global{.ca .cg .cs .lu .cv}.{f32 v4.f32}")),
     *((o, "global") for o in each("ld.global.nc.{u8 b32 u32 f32 u64 v2.f64 v4.f32 v4.u32}")),
     *((o, "global") for o in each("ld.global.nc{.L1::evict_last .L1::no_allocate}{- .L2::128B}.{b32 v4.f32}")),
-    *((o, "global") for o in each("ld{.volatile .relaxed.gpu .acquire.gpu .acquire.cta .relaxed.sys .weak}.global.{u32 u64}")),
-    *((o, "global") for o in each("ld{.acquire.gpu .volatile}.u32")),
-    *((o, "shared") for o in each("ld{.volatile .relaxed.cta .acquire.cta}.shared.u32")),
-    ("ldu.global.u32", "global"),
-    ("ldu.global.v4.f32", "global"),
-]  # fmt: skip
+    *((o, "global") for o in each("ld.{volatile weak relaxed.gpu relaxed.sys}.global.{u32 u64}")),
+    *((o, "global") for o in each("ld.acquire.{cta gpu}.global.{u32 u64}")),
+    *((o, "global") for o in each("ld.{acquire.gpu volatile}.u32")),
+    *((o, "shared") for o in each("ld.{volatile relaxed.cta acquire.cta}.shared.u32")),
+    *((o, "global") for o in each("ldu.global.{u32 v4.f32}")),
+]
 STORES = [
     *((o, "global") for o in each(f"st.global.{{{ALL} v8.b32 v4.b64}}")),
     *((o, "shared") for o in each(f"st.shared.{{{ALL}}}")),
-    *((o, "shared64") for o in each("st.shared::cta.{b16 u32 v4.f32}")),
+    *((o, "shared64") for o in each("st.shared::cta.{b16 b32 u32 v4.f32}")),
     *((o, "local") for o in each(f"st.local.{{{ALL}}}")),
-    *((o, space) for o in each("st.{u8 b16 u32 f32 u64 v2.b32 v4.f32}") for space in ("global", "in_shared", "in_local")),
+    *((o, space) for o in each("st.{u8 b16 u32 f32 u64 v2.b32 v4.f32}") for space in POINTS),
     *((o, "mixed") for o in each("st.{b8 u32 f64 v2.f32}")),
     *((o, "global") for o in each("st.global{.wb .cg .cs .wt}.{f32 v4.f32}")),
-    *((o, "global") for o in each("st{.volatile .relaxed.gpu .release.gpu .release.sys .weak}.global.{u32 u64}")),
-    *((o, "shared") for o in each("st{.volatile .relaxed.cta .release.cta}.shared.u32")),
-]  # fmt: skip
-EXECUTED = {opcode for opcode, _ in (*LOADS, *STORES)} | {f"ld.param.{kind}" for kind in TYPES} | {
-    "bar.sync", "cvta.shared.u64", "cvta.local.u64", "cvta.to.global.u64", "cvta.to.shared.u64", "cvta.to.local.u64",
-    "cvta.global.u64", "cvta.to.const.u64", "cvta.const.u64", "cp.async.ca.shared.global", "cp.async.cg.shared.global",
-    "cp.async.commit_group", "cp.async.wait_group", "cp.async.wait_all", "ld.param.v2.f32", "ld.param.v4.u32",
-    "cvta.param.u64",
-}  # fmt: skip
+    *((o, "global") for o in each("st.{volatile weak relaxed.gpu release.gpu release.sys}.global.{u32 u64}")),
+    *((o, "shared") for o in each("st.{volatile relaxed.cta release.cta}.shared.u32")),
+]
+CASES = [*((shape, "") for shape in SHAPES), ("both", "@%p "), ("thread", "@!%p ")]
+FLAT_CASES = [("both", ""), ("block", ""), ("both", "@%p ")]  # behind a branch that the lanes of %p take
 
 
-def access(opcode: str) -> tuple[tuple[str, ...], int, int]:
+@dataclass(frozen=True)
+class Access:
+    """One access of the kernel, as its results are compared. `picks`: the index of what each lane reads or stores."""
+
+    text: str
+    words: tuple[str, ...]
+    space: str
+    shape: str
+    guard: str
+    flat: bool
+    width: int
+    values: list[list[int]]  # offsets of a load; values of a store, one list an element
+    slots: list[int]
+
+    def active(self, flag: int) -> bool:
+        """Whether a lane executes it, by its %p."""
+        wanted = {"": None, "@%p ": 1, "@!%p ": 0}[self.guard]
+        return wanted is None or flag == wanted
+
+
+def elements(opcode: str) -> tuple[tuple[str, ...], int, int]:
     """(words, elements, bytes of one)."""
     words = tuple(opcode.split(".")[1:])
     count, size, _ = memory.shape(words)
@@ -73,124 +85,182 @@ def braces(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{{{', '.join(names)}}}"
 
 
-class Spaces(Program):
-    """A kernel whose windows of each space are filled with bytes that differ from block to block, lane to lane.
-
-    %base_<space> holds the address of the window, in the width and kind that the space's instructions take. A "mixed"
-    address is a generic one that points into another space in each lane.
-    """
-
-    def __init__(self, seed: str, fill: bool = True) -> None:
-        super().__init__(CTAS, THREADS, VARIABLES)
-        self.rng = random.Random(seed)
-        self.windows = {
-            "global": [self.rng.randbytes(WINDOW)] * LANES,
-            "shared": [w for w in (self.rng.randbytes(WINDOW) for _ in range(CTAS)) for _ in range(THREADS)],
-            "local": [self.rng.randbytes(WINDOW) for _ in range(LANES)],
-            "const": [CONST] * LANES,
-        }
-        for name in ("global", "shared64", "local", "const", "in_shared", "in_local", "mixed"):
-            self.register(f"%base_{name}", "b64")
-        for name in ("%base_shared", "%shift"):
-            self.register(name, "b32")
-        for name in ("%from", "%to"):
-            self.register(name, "b64")
-        self.add(
-            f".local .align 32 .b8 frame[{WINDOW}];",
-            "ld.param.u64 %base_global, [memory];",
-            "cvta.to.global.u64 %base_global, %base_global;",
-            "mov.u32 %base_shared, tile;",
-            "mov.u64 %base_shared64, tile;",
-            "mov.u64 %base_local, frame;",
-            "mov.u64 %base_const, table;",
-            "cvta.shared.u64 %base_in_shared, %base_shared64;",
-            "cvta.local.u64 %base_in_local, %base_local;",
-        )
-        if fill:
-            self._fill("shared", 64 // THREADS or 1, f"mad.lo.u32 %byte, %thread, {WINDOW // THREADS}, %base_shared;", "%byte")
-            self._fill("local", WINDOW // 4, "mov.u64 %to, %base_local;", "%to")
-        self.kinds = [self.rng.choice(("global", "in_shared", "in_local")) for _ in range(LANES)]
-        numbers = [("global", "in_shared", "in_local").index(kind) for kind in self.kinds]
-        kind = self.load("%kind", "b32", "both", self.words(numbers))
-        self.register("%q", "pred")
-        self.add("mov.u64 %base_mixed, %base_global;")
-        for number, name in ((1, "in_shared"), (2, "in_local")):
-            self.add(f"setp.eq.u32 %q, {kind}, {number};", f"@%q mov.u64 %base_mixed, %base_{name};")
-        self.flags = [self.rng.getrandbits(1) for _ in range(LANES)]
-        self.load("%p", "pred", "both", self.words(self.flags))
-        self.add("bar.sync 0;")
-
-    def _fill(self, space: str, count: int, start: str, target: str) -> None:
-        """Each thread copies `count` words of its part of the window."""
-        self.add(start)
-        for i in range(count):
-            part = 4 * count if space == "local" else WINDOW // THREADS
-            first = [lane % THREADS * part if space == "shared" else 0 for lane in range(LANES)]
-            words = [int.from_bytes(w[f + 4 * i : f + 4 * i + 4], "little") for w, f in zip(self.windows[space], first, strict=True)]
-            self.load("%filler", "b32", "both", self.words(words))
-            self.add(f"st.{space}.b32 [{target}+{4 * i}], %filler;")
-
-    def window(self, space: str, lane: int) -> bytes:
-        """The bytes that a lane's window holds."""
-        space = self.kinds[lane] if space == "mixed" else space
-        return self.windows[space.removeprefix("in_").removesuffix("64")][lane]
-
-    def address(self, space: str, shape: str, offset: int) -> str:
-        """An address register of base + offset of the lane - 16 (the access adds 16)."""
-        kind = "b32" if space == "shared" else "b64"
-        place = self.load(f"%off_{kind}", kind, shape, offset)
-        name = self.register(f"%addr_{kind}", kind)
-        self.add(f"add.u{kind[1:]} {name}, {place}, %base_{space};", f"sub.u{kind[1:]} {name}, {name}, 16;")
-        return name
+def cases() -> Iterator[tuple[str, str, bool]]:
+    yield from ((shape, guard, False) for shape, guard in CASES)
+    yield from ((shape, guard, True) for shape, guard in FLAT_CASES)
 
 
-@pytest.mark.parametrize("part", range(3))
-def test_loads(part: int) -> None:
-    program = Spaces(f"loads {part}")
-    checks = []
-    for opcode, space in LOADS[part::3]:
-        words, count, size = access(opcode)
-        widths = [b for b in (16, 32, 64) if b >= 8 * size] if count == 1 else [max(8 * size, 16)]
-        for shape, guard in [*((s, "") for s in SHAPES), ("both", "@%p "), ("thread", "@!%p ")]:
-            offsets = [program.rng.randrange(0, WINDOW // (size * count)) * size * count for _ in range(LANES)]
-            address = program.address(space, shape, program.words(offsets))
-            width = widths[len(checks) % len(widths)]
-            names = [program.register(f"%w{width}_{i}", f"b{width}") for i in range(count)]
-            if guard:
-                program.add(*(f"mov.b{width} {name}, 0x5A5A;" for name in names))
-            program.add(f"{guard}{opcode} {braces(names)}, [{address}+16];")
-            slots = [program.store(name, width) for name in names]
-            checks.append((opcode, space, shape, guard, width, words, offsets, slots))
-    results = program.launch(_as_words(program.windows["global"][0]))
-    assert len(checks) > 300
-    for opcode, space, shape, guard, width, words, offsets, slots in checks:
+def check_loads(forms: Sequence[tuple[str, str]], seed: str) -> int:
+    """Run loads and compare; the number of accesses. Raises AssertionError for the first wrong lane."""
+    program = Spaces(seed)
+    program.fill()
+    program.mix()
+    accesses = []
+    for shape, guard, flat in cases():
+        if flat and not any(a.flat for a in accesses):
+            program.add("@!%p bra END;")
+        for opcode, space in forms:
+            accesses.append(_load(program, opcode, space, shape, guard, flat, len(accesses)))
+    program.add("END:")
+    results = program.launch(program.global_words())
+    for a in accesses:
         for lane in range(LANES):
-            place = offsets[program.place[shape][lane]]
-            want = memory.load(words, program.window(space, lane), place, width)
-            if GUARDS[guard] is not None and program.flags[lane] != GUARDS[guard]:
-                want = (0x5A5A,) * len(slots)
-            got = tuple(results[slot][lane] & ((1 << width) - 1) for slot in slots)
-            assert got == want, f"{guard}{opcode} into {width} bits, {space} {shape}, lane {lane}: {got} not {want}"
+            place = a.values[0][program.place[a.shape][lane]]
+            want = memory.load(a.words, program.window(a.space, lane), place, a.width)
+            compare(program, a, results, lane, want)
+    return len(accesses)
 
 
-def _as_words(window: bytes) -> list[int]:
-    return [int.from_bytes(window[i : i + 8], "little") for i in range(0, len(window), 8)]
+def _load(program: Spaces, opcode: str, space: str, shape: str, guard: str, flat: bool, number: int) -> Access:
+    """`[register+16]`, into registers of the element's width or, a single one, wider."""
+    words, count, size = elements(opcode)
+    widths = [b for b in (16, 32, 64) if b >= 8 * size] if count == 1 else [max(8 * size, 16)]
+    width = widths[number % len(widths)]
+    offsets = [program.rng.randrange(WINDOW // (size * count)) * size * count for _ in range(LANES)]
+    kind = "b32" if space == "shared" else "b64"
+    offset = program.load(f"%off_{kind}", kind, shape, program.words(offsets))
+    address = program.register(f"%addr_{kind}", kind)
+    unit = f"u{kind[1:]}"
+    program.add(f"add.{unit} {address}, {offset}, %base_{space};", f"sub.{unit} {address}, {address}, 16;")
+    names = [program.register(f"%w{width}_{i}", f"b{width}") for i in range(count)]
+    if guard:
+        program.add(*(f"mov.b{width} {name}, {OLD};" for name in names))
+    program.add(f"{guard}{opcode} {braces(names)}, [{address}+16];")
+    slots = [program.store(name, width) for name in names]
+    return Access(opcode, words, space, shape, guard, flat, width, [offsets], slots)
 
 
-@pytest.mark.parametrize("part", range(3))
+def compare(program: Spaces, a: Access, results: list[list[int]], lane: int, want: tuple[int, ...]) -> None:
+    """One lane of a load, or the words that a lane read back behind a store."""
+    flag = program.flags[lane]
+    if a.flat and not flag:
+        want = (FILL & ((1 << a.width) - 1),) * len(a.slots)
+    elif not a.active(flag):
+        want = (OLD,) * len(a.slots)
+    got = tuple(results[slot][lane] & ((1 << a.width) - 1) for slot in a.slots)
+    where = f"{a.guard}{a.text}, {a.space}, {a.shape}{' flat' * a.flat}, {a.width} bits, lane {lane}"
+    assert got == want, f"{where}: {[hex(x) for x in got]}, not {[hex(x) for x in want]}"
+
+
+def check_stores(forms: Sequence[tuple[str, str]], seed: str) -> int:
+    """Each lane stores to a zone of its own and reads all of it back: what it stored, and that it touched no more."""
+    program = Spaces(seed)
+    for base, space in (("global", "lane"), ("shared64", "thread"), ("in_shared", "thread")):
+        program.add(f"mad.wide.u32 %base_{base}, %{space}, {ZONE}, %base_{base};")
+    program.add(f"mad.lo.u32 %base_shared, %thread, {ZONE}, %base_shared;")
+    program.mix()
+    for i in range(4):
+        program.register(f"%back{i}", "b64")
+    accesses = []
+    for shape, guard, flat in cases():
+        if flat and not any(a.flat for a in accesses):
+            program.add("@!%p bra END;")
+        for opcode, space in forms:
+            accesses.append(_store(program, opcode, space, shape, guard, flat, len(accesses)))
+    program.add("END:")
+    results = program.launch([0] * (LANES * ZONE // 8))
+    for a in accesses:
+        _, _, size = elements(a.text)
+        start = 8 if size * len(a.values) <= 8 else 0
+        for lane in range(LANES):
+            zone = bytearray(OLD.to_bytes(8, "little") * (ZONE // 8))
+            if a.active(program.flags[lane]):
+                data = memory.stored(a.words, [v[program.place[a.shape][lane]] for v in a.values])
+                zone[start : start + len(data)] = data
+            want = tuple(int.from_bytes(zone[8 * i : 8 * i + 8], "little") for i in range(4))
+            compare(program, replace(a, guard=""), results, lane, want)
+    return len(accesses)
+
+
+def _store(program: Spaces, opcode: str, space: str, shape: str, guard: str, flat: bool, number: int) -> Access:
+    """To byte 8 of the zone, or 0 if wider, from registers of the element's width or, a single one, wider."""
+    words, count, size = elements(opcode)
+    widths = [b for b in (16, 32, 64) if b >= 8 * size] if count == 1 else [max(8 * size, 16)]
+    width = widths[number % len(widths)]
+    values = [[program.rng.getrandbits(width) for _ in range(LANES)] for _ in range(count)]
+    names = [program.load(f"%w{width}_{i}", f"b{width}", shape, program.words(v)) for i, v in enumerate(values)]
+    named = "" if space in ("mixed", *POINTS[1:]) else f".{space.removesuffix('64')}"
+    old = program.register("%old", "b64")
+    program.add(f"mov.b64 {old}, {OLD};")
+    program.add(*(f"st{named}.b64 [%base_{space}+{8 * i}], {old};" for i in range(4)))
+    start = 8 if size * count <= 8 else 0
+    program.add(f"{guard}{opcode} [%base_{space}+{start}], {braces(names)};")
+    program.add(*(f"ld{named}.b64 %back{i}, [%base_{space}+{8 * i}];" for i in range(4)))
+    slots = [program.store(f"%back{i}", 64) for i in range(4)]
+    return Access(opcode, words, space, shape, guard, flat, 64, values, slots)
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_loads(part: int) -> None:
+    assert check_loads(LOADS[part::2], f"loads {part}") == 9 * len(LOADS[part::2])
+
+
+@pytest.mark.parametrize("part", range(2))
 def test_stores(part: int) -> None:
-    """Each lane stores to 32 bytes of its own (in global memory) or to its thread's (shared, local), and reads all back."""
-    program = Spaces(f"stores {part}", fill=False)
-    program.register("%back", "b64")
-    checks = []
-    zone = 0
-    for opcode, space in STORES[part::3]:
-        words, count, size = access(opcode)
-        for shape, guard in [*((s, "") for s in SHAPES), ("both", "@%p "), ("both", "@!%p ")]:
-            width = max(8 * size, 16) if count > 1 or len(checks) % 2 else max(8 * size, 32)
-            start, zone = zone, zone + 32 * LANES
-            if space in ("global", "mixed"):
-                program.add(f"mad.wide.u32 %from, %lane, 32, %base_global;", f"add.u64 %from, %from, {start};")
-            elif "local" not in space:
-                program.add(f"mov.u32 %shift, {WINDOW - 32};")
-"""E"""
+    assert check_stores(STORES[part::2], f"stores {part}") == 9 * len(STORES[part::2])
+
+
+# -- parameters ----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("kind", TYPES)
+def test_parameters(kind: str) -> None:
+    """`ld.param` extends as `ld` does."""
+    size = int(kind[1:]) // 8
+    bits = 0x8142_A3C4_E5F6_9788 >> (64 - 8 * size)
+    text = f""".version 9.0
+.target sm_90
+.address_size 64
+.visible .entry k(.param .u64 out, .param .{kind} value)
+{{
+    .reg .b64 %out, %wide;
+    .reg .b{max(8 * size, 16)} %narrow;
+    ld.param.u64 %out, [out];
+    ld.param.{kind} %wide, [value];
+    st.global.u64 [%out], %wide;
+    ld.param.{kind} %narrow, [value+0];
+    st.global.b{max(8 * size, 16)} [%out+8], %narrow;
+    ret;
+}}
+"""
+    device = ptxvm.Device("sm_90", memory_bytes=1 << 16)
+    out = device.array((2,), "uint64")
+    device.launch(ptxvm.Module.from_ptx(text).kernel(), (1,), (1,), (out, bits.to_bytes(size, "little")))
+    window = bits.to_bytes(size, "little")
+    assert np.array(out).tolist() == [
+        memory.load((kind,), window, 0, 64)[0],
+        memory.load((kind,), window, 0, max(8 * size, 16))[0],
+    ]
+
+
+def test_vector_parameters_and_the_address_of_one() -> None:
+    """`ld.param.v4`, and reading a parameter through its generic address."""
+    program = Program(1, 32)
+    for i in range(4):
+        program.register(f"%r{i}", "b32")
+    program.register("%at", "b64")
+    program.register("%whole", "b64")
+    program.add("ld.param.v2.u32 {%r0, %r1}, [memory];", "ld.param.v2.f32 {%r2, %r3}, [memory];")
+    program.add("mov.b64 %at, memory;", "cvta.param.u64 %at, %at;", "ld.u64 %whole, [%at];")
+    program.add("ld.param.u64 %given, [memory];")
+    slots = [program.store(f"%r{i}", 32) for i in range(4)]
+    slots += [program.store("%whole", 64), program.store("%given", 64)]
+    results = [results[5] for results in program.launch([0])]
+    pointer = results[5]
+    assert results[4] == pointer != 0
+    assert [r & 0xFFFFFFFF for r in results[:4]] == [pointer & 0xFFFFFFFF, pointer >> 32] * 2
+
+
+def test_addresses_of_spaces_and_back() -> None:
+    """`cvta.to` undoes `cvta`; generic addresses of the spaces differ."""
+    program = Spaces("cvta")
+    slots = {}
+    for space, base in (("shared", "shared64"), ("local", "local"), ("global", "global"), ("const", "const")):
+        there, back = (program.register(f"%{name}", "b64") for name in (f"to_{space}", f"back_{space}"))
+        program.add(f"cvta.{space}.u64 {there}, %base_{base};", f"cvta.to.{space}.u64 {back}, {there};")
+        slots[space] = [program.store(name, 64) for name in (f"%base_{base}", there, back)]
+    results = program.launch([0])
+    generic = set()
+    for base, there, back in slots.values():
+        assert results[base] == results[back]
+        generic.add(results[there][0])
+    assert len(generic) == len(slots)
+    assert results[slots["global"][0]] == results[slots["global"][1]]  # the generic space is the global one

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tests.ptxvm.scalar.formats import FORMATS, decode, rounded, total
-from tests.ptxvm.scalar.integer import pattern, value, width
+from tests.ptxvm.scalar.integer import pattern, value
 from tests.ptxvm.scalar.results import PACKED
 
 Words = tuple[str, ...]
@@ -80,10 +80,9 @@ def same_bits(kind: str, a: int, b: int) -> bool:
     if kind in PACKED:
         element, bits = PACKED[kind]
         return all(same_bits(element, (a >> s) & ((1 << bits) - 1), (b >> s) & ((1 << bits) - 1)) for s in (0, bits))
-    if kind in FORMATS:
-        if decode(a, FORMATS[kind]).kind == "nan":
-            return decode(b, FORMATS[kind]).kind == "nan"
-    return a & ((1 << width(f"u{FORMATS[kind].bits}" if kind in FORMATS else kind)) - 1) == b
+    if kind in FORMATS and decode(a, FORMATS[kind]).kind == "nan":
+        return decode(b, FORMATS[kind]).kind == "nan"
+    return a == b
 
 
 def explains(words: Words, cell: int, requests: list[Request], final: int, space: str) -> bool:
