@@ -1,6 +1,6 @@
 # The front door. `make` alone lists the targets. Every recipe is one line: without make, run it by hand.
 .DEFAULT_GOAL := help
-.PHONY: help setup check fix test test-all profile compare learn doctor clean
+.PHONY: help setup check fix test test-all profile compare learn doctor bench-ptxvm clean
 
 PYTHON ?= $(shell for p in python3.12 python3.11 python3; do $$p -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 RUN := .venv/bin/python
@@ -38,6 +38,9 @@ learn: $(READY) ## the course: watch your file and check it at each save
 
 doctor: $(READY) ## what works on this machine, what does not, and what to install
 	@$(RUN) -m warpbench doctor
+
+bench-ptxvm: $(READY) ## how fast ptxvm is: ratios to Triton's interpreter and Numba's simulator
+	@$(RUN) -m tests.bench.ptxvm_speed
 
 clean: ## remove caches and build output (not .venv, not your records)
 	@rm -rf .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks .import_linter_cache build *.egg-info; find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
