@@ -202,10 +202,17 @@ class Machine:
         except LaneFault as fault:
             raise self.fault(site, g, fault) from None
 
-    def warp_sync(self, g: Group, membermask: Array) -> None:
-        """Threads of a warp met: tell the race detector."""
+    def warp_sync(self, g: Group, membermask: Array) -> Array:
+        """Threads of a warp met: tell the race detector. Returns the mask without lanes that never existed.
+
+        A warp waits for the lanes of its mask that have not exited, and a block of 80 threads has no lane 16 of warp 2.
+        """
         if self.races is not None:
             self.races.warp_sync(g, membermask)
+        last, lanes = divmod(self.memory.threads, WARP)
+        if lanes == 0:
+            return membermask
+        return np.where(g.tids // WARP == last, membermask & np.uint32((1 << lanes) - 1), membermask)
 
     def fence(self, g: Group) -> None:
         """A memory fence: orders nothing here, but the race detector may say so."""
@@ -294,6 +301,20 @@ class Machine:
     def who(self, cta: int, tid: int) -> str:
         """`block 4, thread 31` for messages."""
         return f"block {coordinates(self.block_coordinates(cta))}, thread {coordinates(self.thread_coordinates(tid))}"
+
+
+_AXES = {"%tid", "%ntid", "%ctaid", "%nctaid", "%clusterid", "%nclusterid", "%cluster_ctaid", "%cluster_nctaid"}
+_PLAIN_SPECIALS = {
+    "%laneid", "%warpid", "%nwarpid", "%clock", "%clock64", "%clock_hi", "%globaltimer", "%globaltimer_lo",
+    "%globaltimer_hi", "%dynamic_smem_size", "%total_smem_size", "%aggr_smem_size",
+    *(f"%lanemask_{relation}" for relation in ("eq", "lt", "le", "gt", "ge")), *(f"%envreg{i}" for i in range(32)),
+}  # fmt: skip
+
+
+def knows_special(name: str) -> bool:
+    """Whether `Machine.special` has a value for a register, so that code generation can refuse the others at load."""
+    base, _, axis = name.partition(".")
+    return (base in _AXES and axis in ("x", "y", "z")) or name in _PLAIN_SPECIALS or name in _CONSTANT_SPECIALS
 
 
 _CONSTANT_SPECIALS = {

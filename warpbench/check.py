@@ -144,10 +144,7 @@ def run_case(
     The verdict has case, shape, dtype, verdict ("pass", "fail", "not executed"), reason, findings, max_abs_err and
     max_rel_err.
     """
-    result: Result = {
-        "case": str(case), "shape": dict(case.shape), "dtype": case.dtype, "verdict": "pass", "reason": "",
-        "findings": [], "max_abs_err": None, "max_rel_err": None,
-    }  # fmt: skip
+    result = unjudged(case)
     tensors = place(operation, case, backend.device, backend.band)
     try:
         launches = backend.run(lambda: function(*tensors.arguments.values()), tensors.by_name, case, True)
@@ -160,15 +157,32 @@ def run_case(
     untouched = [launch.not_executed for launch in launches if getattr(launch, "not_executed", None)]
     if untouched:
         return {**result, "verdict": "not executed", "reason": str(untouched[0])}, launches
+    judged = judge(operation, rung, case, tensors, backend.device)
+    judged["findings"] = result["findings"] + judged["findings"]
+    if any(finding["level"] != "lint" for finding in judged["findings"]):
+        judged["verdict"] = "fail"
+    return judged, launches
+
+
+def judge(operation: Operation, rung: Rung, case: Case, tensors: Tensors, device: str) -> Result:
+    """The verdict on what stands in the outputs, and on inputs and guard bands."""
     tolerance = operation.tolerance(case.sizes, case.dtype, rung.accumulator)
     declared = operation.outputs(case.sizes, case.dtype)
-    want = reference(operation, case, backend.device)
+    want = reference(operation, case, device)
     found = compare.compare(tensors.outputs, declared, want, tolerance, tensors.inputs)
-    result["findings"] += [difference_finding(d) for d in found.differences]
-    result["max_abs_err"], result["max_rel_err"] = _finite(found.max_abs_err), _finite(found.max_rel_err)
-    if any(finding["level"] != "lint" for finding in result["findings"]):
-        result["verdict"] = "fail"
-    return result, launches
+    return {
+        **unjudged(case), "verdict": "pass" if found.ok else "fail",
+        "findings": [difference_finding(d) for d in found.differences],
+        "max_abs_err": _finite(found.max_abs_err), "max_rel_err": _finite(found.max_rel_err),
+    }  # fmt: skip
+
+
+def unjudged(case: Case) -> Result:
+    """The fields of a verdict, before there is one."""
+    return {
+        "case": str(case), "shape": dict(case.shape), "dtype": case.dtype, "verdict": "pass", "reason": "",
+        "findings": [], "max_abs_err": None, "max_rel_err": None,
+    }  # fmt: skip
 
 
 def reported(launch: Any) -> Iterator[Finding]:

@@ -88,7 +88,7 @@ class Operation:
     inputs(shape, dtype, seed)           -> ordered mapping name -> CPU tensor or scalar, drawn from the seed
     outputs(shape, dtype)                -> ordered mapping name -> Output
     reference(**inputs)                  -> mapping output name -> float64 (or exact integer) tensor
-    rival(**inputs)                      -> what torch offers, raced against on a card; result is ignored
+    rival(**inputs)                      -> what torch offers, raced against on a card: the output, a tuple for several
     bytes_read, bytes_written, flops     of a shape and dtype: compulsory traffic in bytes; multiply-add counts 2
     tolerance(shape, dtype, accumulator) -> Tolerance
     adversarial                          name -> function (shape, dtype) -> inputs, for values that break naive code

@@ -21,13 +21,13 @@ class Emulated:
     band = 0  # ptxvm checks each access against the tensor itself
 
     def __init__(self, arch: str) -> None:
+        import torch  # first: where it is missing nothing is hooked and no memory is taken
+
         from warpbench.backends.emulated import Emulator
 
         self.arch = arch
         self.emulator = Emulator(arch)
         self.emulator.install()
-        import torch
-
         torch.set_num_threads(1)  # a worker a core
 
     def run(self, call: Callable[[], None], tensors: Mapping[str, Any], case: Case, execute: bool) -> Sequence[Any]:
@@ -89,8 +89,16 @@ class Card:
         return True
 
     def explain(self, error: BaseException, files: Sequence[Path]) -> Finding | None:
-        """Exceptions of the learner's code; CUDA's errors too (the process is of no use after some of them)."""
-        return explain(error, files)
+        """Exceptions of the learner's code, and CUDA's errors, which come when the card is waited for.
+
+        The process is of no use after some of them.
+        """
+        found = explain(error, files)
+        if found is None and isinstance(error, RuntimeError) and "CUDA error" in str(error):
+            said = str(error).strip().partition("\n")[0]
+            found = exception_finding(error, files)
+            found["message"] = f"the card stopped the kernel: {said}. Which line did it: check it on ptxvm (no --card)"
+        return found
 
 
 class Bare:

@@ -59,7 +59,8 @@ def main(arguments: list[str]) -> int:
                 _failure("not judged", f"it needs more than the {memory / 1e9:.0f} GB of memory that a worker may take")
             )
         except Exception as error:
-            emit(_of(error))
+            # after some errors of CUDA a process is of no use
+            emit({**_of(error), "last": backend is not None and not backend.usable()})
     return 0
 
 
@@ -87,7 +88,9 @@ def perform(task: dict[str, Any], backend: Any, emit: Emit) -> dict[str, Any]:
     root = Path(task["root"]) if task.get("root") else None
     begin = lambda case: emit({"event": "case", "name": case})  # noqa: E731
     if "/torch/" in task["rung"]:
-        operation, rung = _rival(task["rung"], root)
+        from warpbench.measure.answers import RIVAL
+
+        operation, rung = catalogue.operations(root)[task["rung"].partition("/")[0]], RIVAL
     elif task.get("roof"):
         operation, rung = catalogue.rungs(root)[0]  # a roof is the card's: whichever rung
     else:
@@ -99,7 +102,7 @@ def perform(task: dict[str, Any], backend: Any, emit: Emit) -> dict[str, Any]:
     if task["task"] == "profile":
         from warpbench.counts import profile_rung
 
-        return profile_rung(operation, rung, backend, root=root, begin=begin, cached=task.get("cached", True))
+        return profile_rung(operation, rung, backend, root=root, begin=begin, quick=task.get("quick", False))
     if task["task"] == "measure":
         from warpbench.measure.worker import measure_case
 
@@ -109,14 +112,6 @@ def perform(task: dict[str, Any], backend: Any, emit: Emit) -> dict[str, Any]:
 
         return inspect_rung(operation, rung, backend, task, root=root, begin=begin)
     raise ValueError(f"unknown task {task['task']}")
-
-
-def _rival(path: str, root: Path | None) -> Any:
-    """The torch rival of an operation, as a rung of its own."""
-    from warpbench import catalogue
-    from warpbench.contract import Rung
-
-    return catalogue.operations(root)[path.partition("/")[0]], Rung("in_torch:rival", "what torch offers")
 
 
 def _of(error: BaseException) -> dict[str, Any]:

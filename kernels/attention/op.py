@@ -7,7 +7,7 @@
     causal          0 or 1: query i sees all keys, or those up to i
 
 Floor: read q, k, v once, write out once: 16 n d bytes a head, against 4 n n d operations (half of
-it if causal): n / 4 op/B. The scores are n n numbers a head. Whoever writes them to memory moves 12
+it if causal): n / 4 op/B. The scores are n n numbers a head. Whoever writes them to memory moves 16
 n n bytes more, which for n > d is most of the traffic; the ladder is about never writing them.
 """
 

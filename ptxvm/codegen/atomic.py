@@ -60,6 +60,8 @@ def atomic(w: BlockWriter, ins: Instruction) -> None:
     target = operands.pop(0) if ins.parts[0] == "atom" else Sink()
     if "L2::cache_hint" in ins.parts:
         operands.pop()
+    if len(operands) != (3 if operation == "cas" else 2):
+        raise refuse(ins, f"with {len(ins.operands)} operands")
     kind = type_name.replace("b", "u") if type_name in ("b16", "b32", "b64") else type_name
     b = w.use(operands[1], kind)
     c = w.use(operands[2], kind) if operation == "cas" else "None"

@@ -141,11 +141,23 @@ def _write_block(
     return before + w.lines + after, origins, kind
 
 
+# Least and most operands of instructions whose emitters do not count them.
+OPERAND_COUNTS = {
+    "activemask": (1, 1), "atom": (3, 5), "red": (2, 3), "ld": (2, 3), "ldu": (2, 2), "st": (2, 3), "set": (3, 4),
+    "setp": (3, 4), "min": (3, 4), "max": (3, 4), "lop3": (5, 6), "cvt": (2, 4), "shfl": (5, 5), "vote": (3, 3),
+    "match": (3, 3), "redux": (3, 3), "elect": (2, 2), "mma": (4, 10), "ldmatrix": (2, 2), "stmatrix": (2, 2),
+    "call": (3, 4), "bar": (0, 2), "barrier": (0, 2), "createpolicy": (1, 5),
+}  # fmt: skip
+
+
 def emitter_for(ins: Instruction) -> Callable[[BlockWriter, Instruction], None]:
-    """The emitter of an instruction. Raises Unsupported if there is none."""
+    """The emitter of an instruction. Raises Unsupported if there is none, or for too few or too many operands."""
     emitter = EMITTERS.get(ins.parts[0])
+    least, most = OPERAND_COUNTS.get(ins.parts[0], (0, len(ins.operands)))
     if emitter is None:
         raise refuse(ins)
+    if not least <= len(ins.operands) <= most:
+        raise refuse(ins, f"with {len(ins.operands)} operands")
     return emitter
 
 

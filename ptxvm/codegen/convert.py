@@ -56,6 +56,8 @@ def integer_to_integer(w: BlockWriter, a: Operand, target: str, source: str, sat
 def pack_integers(w: BlockWriter, ins: Instruction) -> None:
     """`cvt.pack.sat.T.s32 d, a, b{, c}`: a and b clamped to T, a above b; for bytes c moves up to make room."""
     _, types = form(ins, "pack sat")
+    if len(types) < 2 or len(ins.operands) < 3:
+        raise refuse(ins)
     target, d, a, b = types[0], *ins.operands[:3]
     if ins.parts[1:3] != ("pack", "sat") or types[1] != "s32" or target not in ("u16", "s16", "u8", "s8"):
         raise refuse(ins)

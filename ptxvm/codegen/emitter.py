@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ptxvm.errors import Unsupported
+from ptxvm.machine import knows_special
 from ptxvm.types import DTYPES, Immediate, Instruction, Not, Operand, Register, Sink, Special
 
 EmitterFunction = Callable[["BlockWriter", Instruction], None]
@@ -126,6 +127,8 @@ class BlockWriter:
         if isinstance(operand, Immediate):
             return self.constant(immediate_array(operand, type_name))
         if isinstance(operand, Special):
+            if not knows_special(operand.name):
+                raise Unsupported(operand.name, self.instruction.ptx_line if self.instruction else None)
             return f"rt.special(g, {operand.name!r}).astype(np.{want.name}, copy=False)"
         raise Unsupported(type(operand).__name__, None, "operand of this kind is not a value here")
 

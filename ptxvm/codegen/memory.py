@@ -41,7 +41,9 @@ def access_form(ins: Instruction) -> tuple[str, int, str]:
 def address(w: BlockWriter, operand: Operand) -> str:
     """An int64 array expression for `[base+offset]`."""
     if not isinstance(operand, Address):
-        raise TypeError(f"not an address: {operand}")
+        if w.instruction is None:
+            raise TypeError(f"not an address: {operand}")
+        raise refuse(w.instruction, "an address in brackets is missing")
     base = operand.base
     if isinstance(base, Symbol):
         return f"rt.address_of({base.name!r}, {base.offset + operand.offset}).view(np.int64)"

@@ -7,10 +7,8 @@ from ptxvm.types import Instruction, Operand, Pair, Sink
 
 
 def _sync(w: BlockWriter, members: Operand) -> str:
-    """The member mask; the race detector is told that its lanes met."""
-    name = w.let(w.use(members, "u32"))
-    w.line(f"rt.warp_sync(g, {name})")
-    return name
+    """The member mask, without lanes that the block does not have; the race detector is told that its lanes met."""
+    return w.let(f"rt.warp_sync(g, {w.use(members, 'u32')})")
 
 
 def _two(operand: Operand) -> tuple[Operand, Operand]:
@@ -102,7 +100,7 @@ def elect(w: BlockWriter, ins: Instruction) -> None:
 
 def warp_barrier(w: BlockWriter, ins: Instruction) -> None:
     """`bar.warp.sync`: lanes are together already; what is left is the check of the mask."""
-    if ins.parts != ("bar", "warp", "sync"):
+    if ins.parts != ("bar", "warp", "sync") or len(ins.operands) != 1:
         raise refuse(ins)
     lanes = _sync(w, ins.operands[0])
     w.line(f"wp.check_members(g, {lanes}, {w.guard()})")

@@ -100,7 +100,8 @@ def triton_ptx(tmp_path_factory):
         signature = {"a": "*fp16", "b": "*fp16", "c": "*fp32", "N": "constexpr"}
         aligned = {(i,): [["tt.divisibility", 16]] for i in range(3)}
         source = ASTSource(kernel, signature=signature, constexprs={(3,): 64}, attrs=aligned)
-        return triton.compile(source, target=GPUTarget("cuda", arch, 32)).asm["ptx"]
+        text = triton.compile(source, target=GPUTarget("cuda", arch, 32)).asm["ptx"]
+        return text if isinstance(text, str) else text.decode()  # bytes where ptxvm's hooks end the pipeline at PTX
 
     return make
 
@@ -190,12 +191,12 @@ def test_tritons_ptx_is_assembled_by_tritons_own_ptxas_for_the_target_it_declare
 
 # -- refusals ------------------------------------------------------------------------------------------------------
 def test_the_first_line_of_a_refusal_is_ptxas_reason_with_its_line(ptx):
-    wrong = ptx.replace("add.f32", "addd.f32", 1)
-    line = next(i for i, row in enumerate(wrong.splitlines(), 1) if "addd.f32" in row)
+    wrong = ptx.replace("add.f32", "plus.f32", 1)
+    line = next(i for i, row in enumerate(wrong.splitlines(), 1) if "plus.f32" in row)
     with pytest.raises(KernelWrong) as caught:
         sass.static_panel(wrong, "sm_86", "cupy", "add")
     first = str(caught.value).splitlines()[0]
-    assert re.match(r"ptxas 13\.0\.\d+ refuses this PTX: Not a name of any known instruction: 'addd'", first)
+    assert re.match(r"ptxas 13\.0\.\d+ refuses this PTX: Not a name of any known instruction: 'plus'", first)
     assert f"(line {line} of the PTX). Nothing was assembled for sm_86." in first
 
 
@@ -218,7 +219,7 @@ def test_an_assembler_that_is_missing_is_the_environments_fault(ptx, monkeypatch
         sass.static_panel(ptx, "sm_86", "cupy", "add")
     assert "ptxas is not installed. Nothing was assembled." in str(caught.value)
     assert "pip install 'nvidia-cuda-nvcc>=13.0,<13.1'" in str(caught.value)
-    with pytest.raises(EnvironmentProblem, match="nvdisasm is not installed.*pip install triton"):
+    with pytest.raises(EnvironmentProblem, match=r"nvdisasm is not installed.*pip install triton"):
         tools.nvdisasm()
 
 
@@ -229,7 +230,7 @@ def test_triton_without_its_assembler_says_so(monkeypatch, tmp_path):
         raise RuntimeError("Cannot find ptxas")
 
     monkeypatch.setattr(theirs, "get_ptxas", gone)
-    with pytest.raises(EnvironmentProblem, match="ptxas of Triton is not installed.*pip install"):
+    with pytest.raises(EnvironmentProblem, match=r"ptxas of Triton is not installed.*pip install"):
         tools.assembler("triton", "sm_86")
 
 
@@ -271,7 +272,8 @@ def test_inlined_code_is_of_the_line_that_calls_it(ptx):
     lines = SOURCE.splitlines()
     store = next(i for i, row in enumerate(lines, 1) if "squared(x[i])" in row)
     table = sass.sass(ptx, "sm_86", "cupy", "add").by_line()
-    mnemonics = [one.mnemonic for one in table["kernel.cu", store]]
+    mnemonics = [one.mnemonic for (file, line), code in table.items() if line == store for one in code]
+    assert {Path(file).name for file, _ in table} == {"kernel.cu"}
     assert mnemonics.count("LDG") == 2
     assert mnemonics.count("STG") == 1
     assert any(name in ("FMUL", "FFMA") for name in mnemonics)

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tests.ptxvm.lane_forms import Form
-from tests.ptxvm.lane_values import draw, register_bits
+from tests.ptxvm.lane_values import draw, pairs, register_bits
 from tests.ptxvm.ptx_kernel import FILL, Program
 from tests.ptxvm.scalar.results import Anything, Result, agrees
 
@@ -52,11 +53,11 @@ SECTIONS = (
 PLACE = Program(CTAS, THREADS).place
 
 
-def check(forms: Sequence[Form], seed: int = 0, sections: Sequence[Section] = SECTIONS) -> int:
+def check(forms: Sequence[Form], seed: int = 0, sections: Sequence[Section] = SECTIONS, **options: Any) -> int:
     """Run the forms and compare. Returns the number of results compared; raises AssertionError with the first wrong
-    lane of each form that is wrong."""
+    lane of each form that is wrong. `options` are those of `Device.launch`."""
     run = _Run(forms, seed, sections)
-    return run.compare(run.launch())
+    return run.compare(run.program.launch(**options))
 
 
 class _Run:
@@ -71,6 +72,9 @@ class _Run:
         for inputs in self.groups:
             for i, kind in enumerate(inputs):
                 values = self.operands[inputs, i] = draw(kind, LANES, f"{seed} {i} {' '.join(inputs)}")
+                if i < 2 and inputs[:2] == (kind, kind):
+                    for lane, pair in enumerate(pairs(kind), 8):
+                        values[lane] = pair[i]
                 self.offsets[inputs, i] = self.program.words(values)
         self.flags = {name: draw("pred", LANES, f"{seed} {name}") for name in ("guard", "flag")}
         self._write()
@@ -121,9 +125,6 @@ class _Run:
         p.add(*(section.guard + line.format(**names) for line in form.lines))
         for i, kind in enumerate(form.results):
             p.store(names[f"d{i}"], register_bits(kind))
-
-    def launch(self) -> list[list[int]]:
-        return self.program.launch()
 
     # -- comparison --------------------------------------------------------------------------------------------------
     def compare(self, got: list[list[int]]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import struct
 
@@ -24,6 +25,10 @@ COUNTS = (
 )  # fmt: skip
 
 
+# Bits behind the point of a format -> how many of them the narrower formats to which it is converted cut off.
+HALFWAY = {52: (29, 42, 45), 23: (13, 16, 20, 21), 10: (3, 7, 8)}
+
+
 def register_bits(kind: str) -> int:
     """Bits of the register that holds an operand or result of a class; 1 for a predicate."""
     return REGISTER.get(kind) or int(kind[1:])
@@ -38,6 +43,22 @@ def draw(kind: str, count: int, seed: str) -> list[int]:
     for place, edge in zip(rng.sample(range(count), min(count // 2, len(edges))), edges, strict=False):
         values[place] = edge
     return values
+
+
+def pairs(kind: str) -> list[tuple[int, int]]:
+    """Operands that matter only together: zeros of both signs, NaN on either side, equal ones, opposite ones."""
+    if kind in PACKED:
+        element, bits = PACKED[kind]
+        single = pairs(element)
+        return [(a | b << bits, c | d << bits) for (a, c), (b, d) in itertools.pairwise(single)]
+    if kind not in FORMATS:
+        return []
+    f = FORMATS[kind]
+    one, zero = f.bias << f.fraction, f.sign
+    return [
+        (0, zero), (zero, 0), (zero, zero), (0, 0), (f.nan, one), (one, f.nan), (f.nan, f.nan), (f.top, f.top | f.sign),
+        (f.top, 0), (one + 1, one + 1 | f.sign), (one + 3, one + 3), (1, f.sign | 1),
+    ]  # fmt: skip
 
 
 def _edges(kind: str) -> list[int]:
@@ -118,6 +139,10 @@ def _float(f: Format, rng: random.Random) -> int:
     one = f.bias << f.fraction
     if choice < 0.75:  # near 1, so that sums cancel and quotients round
         return sign | (one + (rng.randrange(-3, 4) << f.fraction) + rng.getrandbits(f.fraction))
+    if choice < 0.8:  # just between two numbers of a narrower format
+        low = rng.choice(HALFWAY.get(f.fraction, (1,)))
+        fraction = rng.getrandbits(f.fraction - low) << low | 1 << low - 1
+        return sign | (one + (rng.randrange(-3, 4) << f.fraction) + fraction)
     if choice < 0.9:  # few bits: ties, small integers
         few = rng.getrandbits(3) << max(f.fraction - 3, 0)
         return sign | (one + (rng.randrange(-2, 12) << f.fraction) + few) & (f.top - 1)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import ptxvm
 from tests.ptxvm.lane_forms import BITS, INTEGER, Form
 from tests.ptxvm.lane_forms_float import ALL_COMPARES, COMPARE, CONVERT, FLOATING, LANE_FORMS
 from tests.ptxvm.lane_kernel import LANES, SECTIONS, check
@@ -26,6 +27,14 @@ def test_every_form_in_every_shape(family: str) -> None:
     forms = FAMILIES[family]
     results = sum(len(form.results) for form in forms)
     assert check(forms) == results * LANES * len(SECTIONS) > 0
+
+
+@pytest.mark.parametrize(
+    "schedule", [ptxvm.Schedule.fuzz(3), ptxvm.Schedule.normal(batch_threads=64)], ids=["fuzzed", "a block at a time"]
+)
+def test_the_order_of_threads_does_not_matter(schedule: ptxvm.Schedule) -> None:
+    """Groups of one warp, and of one block, give what all blocks together give."""
+    check(LANE_FORMS[::9], schedule=schedule)
 
 
 @pytest.mark.slow

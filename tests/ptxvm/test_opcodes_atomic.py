@@ -87,7 +87,10 @@ class Run:
 
 
 def check(opcodes: Sequence[str], seed: str, cases: Sequence[Case] = CASES, used: bool = True) -> int:
-    """Run atomics and look for an order that explains them; how many runs there were. `used`: look at what comes back."""
+    """Run atomics and look for an order that explains them; how many runs there were.
+
+    used  whether what comes back has a register
+    """
     program, rng = Program(CTAS, THREADS, f".shared .align 16 .b8 tile[{8 * CELLS}];\n"), random.Random(seed)
     flags = draw("pred", LANES, seed)
     program.load("%p", "pred", "both", program.words(flags))
@@ -100,8 +103,7 @@ def check(opcodes: Sequence[str], seed: str, cases: Sequence[Case] = CASES, used
     for case in sorted(cases, key=lambda c: c.flat):
         if case.flat:
             program.add(f"@!%p bra END{len(runs)};")
-        for opcode in opcodes:
-            runs.append(_run(program, rng, opcode, case, cells, used))
+        runs += [_run(program, rng, opcode, case, cells, used) for opcode in opcodes]
         if case.flat:
             program.add(f"END{len(runs) - len(opcodes)}:")
     before = list(cells)
@@ -128,9 +130,8 @@ def _run(program: Program, rng: random.Random, opcode: str, case: Case, buffer: 
         program.add(f"st.shared.b{bits} [%mine], {name};", "bar.sync 0;" if not case.flat else "")
     buffer += initial
     cells = _cells(rng, case, space, count)
-    offset = program.load(
-        "%off", "b64", "thread" if case.cells == "thread" else "both", program.words([8 * c for c in cells])
-    )
+    shape = "thread" if case.cells == "thread" else "both"
+    offset = program.load("%off", "b64", shape, program.words([8 * c for c in cells]))
     base = "%tile" if space == "shared" else "%cells"
     program.add(f"add.u64 %at, {offset}, {base};")
     if space == "global":
@@ -138,18 +139,11 @@ def _run(program: Program, rng: random.Random, opcode: str, case: Case, buffer: 
     elif generic:
         program.add("cvta.shared.u64 %at, %at;")
     operands = [_values(rng, operation, kind, LANES) for _ in range(2 if operation == "cas" else 1)]
-    names = [
-        program.load(f"%w{bits}_{i + 1}", f"b{bits}", case.shape, program.words(v)) for i, v in enumerate(operands)
-    ]
-    run = Run(
-        opcode,
-        case,
-        space,
-        start,
-        cells,
-        [[v[program.place[case.shape][i]] for v in operands] for i in range(LANES)],
-        None,
-    )
+    names = [f"%w{bits}_{i + 1}" for i in range(len(operands))]
+    for name, values in zip(names, operands, strict=True):
+        program.load(name, f"b{bits}", case.shape, program.words(values))
+    given = [[values[place] for values in operands] for place in program.place[case.shape]]
+    run = Run(opcode, case, space, start, cells, given, None)
     target = ""
     if opcode.startswith("atom"):
         target = "_, "

@@ -19,6 +19,7 @@ SHAPES = ("uniform", "block", "thread", "both")
 TYPES = ("b8", "u8", "s8", "b16", "u16", "s16", "b32", "u32", "s32", "f32", "b64", "u64", "s64", "f64")
 VECTORS = ("v2.b8", "v4.u8", "v2.u16", "v4.b16", "v2.b32", "v2.f32", "v4.b32", "v4.u32", "v4.f32", "v2.b64", "v2.f64")
 ALL = " ".join((*TYPES, *VECTORS))
+SPACES = ("shared", "local", "global", "const")
 POINTS = ("global", "in_shared", "in_local")
 
 # Opcode, and where the address points.
@@ -253,7 +254,8 @@ def test_addresses_of_spaces_and_back() -> None:
     """`cvta.to` undoes `cvta`; generic addresses of the spaces differ."""
     program = Spaces("cvta")
     slots = {}
-    for space, base in (("shared", "shared64"), ("local", "local"), ("global", "global"), ("const", "const")):
+    for space in SPACES:
+        base = "shared64" if space == "shared" else space
         there, back = (program.register(f"%{name}", "b64") for name in (f"to_{space}", f"back_{space}"))
         program.add(f"cvta.{space}.u64 {there}, %base_{base};", f"cvta.to.{space}.u64 {back}, {there};")
         slots[space] = [program.store(name, 64) for name in (f"%base_{base}", there, back)]

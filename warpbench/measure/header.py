@@ -53,10 +53,10 @@ def make_run(kind: Kind, command: Sequence[str], config: Config, card: Any = Non
     )
 
 
-def run_path(run: Run, gpu_slug: str) -> Path:
-    """profiling/runs/<gpu>/<utc>-<id>.jsonl; `gpu_slug` is "virtual" without a card."""
+def run_path(run: Run, gpu_slug: str, root: Path | None = None) -> Path:
+    """profiling/runs/<gpu>/<utc>-<id>.jsonl; `gpu_slug` is "virtual" without a card. It lies beside `root`."""
     stamp = run.created_utc.replace("-", "").replace(":", "")
-    return ROOT / "profiling" / "runs" / gpu_slug / f"{stamp}-{run.run_id[:8]}.jsonl"
+    return (ROOT if root is None else root.parent) / "profiling" / "runs" / gpu_slug / f"{stamp}-{run.run_id[:8]}.jsonl"
 
 
 def describe(card: Any) -> Card:

@@ -1,51 +1,78 @@
-"""One replicate of one case on the card: check, time, check again. Runs inside a worker process for a card."""
+"""One replicate of one case on the card: check, time, check again. Runs inside a worker process for a card.
+
+No number without a passed check. The outputs of the last timed launch are compared; then they are poisoned and three
+more launches are timed and compared: a kernel that writes only while it is checked, or that keeps what it once computed,
+gives no time.
+"""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from warpbench import catalogue, check, compare
 from warpbench.contract import Operation, Rung
+from warpbench.measure import statistics, timer
 from warpbench.measure.cache import Flusher
 from warpbench.measure.roofline import measure_copy
-from warpbench.measure.timer import sample
+from warpbench.measure.timer import Samples, Stopwatch, sample
 
-_flushers: dict[int, Flusher] = {}
+# Launches on poisoned outputs that take longer than the timed ones by this factor and time: those did less work.
+REUSED, REUSED_S = 1.5, 20e-6
+
+_watches: dict[tuple[int, bool, str], Stopwatch] = {}
 
 
 def measure_case(
     operation: Operation,
     rung: Rung,
     backend: check.Backend,
-    task: dict[str, Any],
+    task: Mapping[str, Any],
     root: Path | None = None,
     begin: Callable[[str], None] = lambda case: None,
 ) -> dict[str, Any]:
     """Measure a rung (or, for the DSL "torch", the operation's rival) at one shape.
 
-    task: shape, dtype, seed, l2_bytes, integrated, run_id, ragged (check the ragged shapes first), roof (measure the
-    copy roof instead). Returns {"rung", "verdict", "reason", "cases", "sample": {...} or None}.
-    No pass before and after, no time.
+    task: shape, dtype, seed, l2_bytes, integrated, quick (few samples), roof (measure the copy roof instead).
+    Returns {"rung", "verdict", "reason", "cases", "sample": fields of a Replicate or None}, for a roof {"roof": ...} too.
     """
-    flusher = _flusher(task)
-    if task.get("roof"):
-        begin("copy roof")
-        roof = measure_copy(task["run_id"], flusher, task["l2_bytes"])
-        return {"rung": task["rung"], "verdict": "pass", "reason": "", "cases": [], "roof": roof.__dict__}
-    case = check.Case(tuple(task["shape"].items()), task["dtype"], seed=task["seed"])
+    import torch
+
     result: dict[str, Any] = {
-        "rung": operation.rung_path(rung), "verdict": "pass", "reason": "", "cases": [], "sample": None,
+        "rung": task["rung"], "verdict": "pass", "reason": "", "cases": [], "sample": None,
     }  # fmt: skip
-    if rung.dsl == "torch":
-        return _measure_rival(operation, case, flusher, begin, result)
-    files = catalogue.source_files(operation, rung, root)
+    watch = _watch(task, backend.device)
+    try:
+        if task.get("roof"):
+            begin("copy roof")
+            return {**result, "roof": measure_copy(watch, task["l2_bytes"], backend.device)}
+        case = check.Case(tuple(task["shape"].items()), task["dtype"], seed=task["seed"])
+        if rung.dsl == "torch":
+            return _measure_rival(operation, rung, backend, case, watch, task, begin, result)
+        return _measure_rung(operation, rung, backend, case, watch, task, root, begin, result)
+    except torch.OutOfMemoryError as error:
+        torch.cuda.empty_cache()
+        size = f"the card has too little free memory for this shape: {str(error).partition(' If ')[0]}"
+        return {**result, "verdict": "not run", "reason": size, "sample": None}
+
+
+def _measure_rung(
+    operation: Operation,
+    rung: Rung,
+    backend: check.Backend,
+    case: check.Case,
+    watch: Stopwatch,
+    task: Mapping[str, Any],
+    root: Path | None,
+    begin: Callable[[str], None],
+    result: dict[str, Any],
+) -> dict[str, Any]:
+    """At small shapes first, then at the shape that is timed."""
     checked = check.check_rung(operation, rung, backend, full=False, root=root, begin=begin)
-    result.update(verdict=checked["verdict"], reason=checked["reason"], cases=checked["cases"])
     if checked["verdict"] != "pass":
-        return result
+        return {**result, **checked}
     function = catalogue.function(operation, rung, root)
     begin(f"{case}: check")
     tensors = check.place(operation, case, backend.device, backend.band)
@@ -53,93 +80,116 @@ def measure_case(
     def call() -> None:
         function(*tensors.arguments.values())
 
+    def judge() -> dict[str, Any]:
+        judged = check.judge(operation, rung, case, tensors, backend.device)
+        cases.append(judged)
+        return judged
+
+    cases: list[dict[str, Any]] = list(checked["cases"])
+    measured = None
     try:
         backend.run(call, tensors.by_name, case, True)
-        judged = _judge(operation, rung, case, tensors)
-        result["cases"].append(judged)
+        judged = judge()
         if judged["verdict"] == "pass":
             begin(f"{case}: timing")
             started = _now()
-            samples = sample(call, flusher)
-            for name, output in operation.outputs(case.sizes, case.dtype).items():
-                compare.poison_again(tensors.outputs[name], output.dtype)
-            samples_last = sample_once(call, flusher)
-            judged = _judge(operation, rung, case, tensors)  # what was timed must still be right
-            result["cases"].append(judged)
-            result["sample"] = {**_plain(samples, started, task), "last_us": round(samples_last * 1e6, 3)}
+            samples = sample(call, watch, *_numbers(task))
+            judged = judge()  # what was timed must still be right
+            if judged["verdict"] == "pass":
+                fresh = [_on_poison(operation, case, tensors, watch, call) for _ in range(3)]
+                judged = judge()
+                measured = _plain(samples, started, task, min(fresh))
     except Exception as error:
-        finding = backend.explain(error, files)
+        finding = backend.explain(error, catalogue.source_files(operation, rung, root))
         if finding is None:
             raise
-        judged = {
-            "case": str(case),
-            "shape": dict(case.shape),
-            "dtype": case.dtype,
-            "verdict": "fail",
-            "findings": [finding],
-        }
-        result["cases"].append(judged)
+        judged = {**check.unjudged(case), "verdict": "fail", "findings": [finding]}
+        cases.append(judged)
     if judged["verdict"] != "pass":
-        result.update(verdict="fail", reason=check.first_message(judged), sample=None)
-    return result
+        return {**result, "verdict": "fail", "reason": check.first_message(judged), "cases": cases}
+    return {**result, "cases": cases, "sample": measured}
 
 
-def sample_once(call: Callable[[], None], flusher: Flusher) -> float:
-    """One more launch, timed like the others, whose output is then compared. Seconds."""
-    import torch
-
-    begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-    flusher.flush()
-    begin.record()
-    call()
-    end.record()
-    end.synchronize()
-    return float(begin.elapsed_time(end)) / 1e3
+def _on_poison(
+    operation: Operation, case: check.Case, tensors: check.Tensors, watch: Stopwatch, call: Callable[[], None]
+) -> float:
+    """Seconds of one more launch, on outputs that hold nothing."""
+    for name, output in operation.outputs(case.sizes, case.dtype).items():
+        compare.poison_again(tensors.outputs[name], output.dtype)
+    return watch.lap(call).device
 
 
 def _measure_rival(
-    operation: Operation, case: check.Case, flusher: Flusher, begin: Callable[[str], None], result: dict[str, Any]
+    operation: Operation,
+    rung: Rung,
+    backend: check.Backend,
+    case: check.Case,
+    watch: Stopwatch,
+    task: Mapping[str, Any],
+    begin: Callable[[str], None],
+    result: dict[str, Any],
 ) -> dict[str, Any]:
-    """What torch offers, timed like a rung. Its result is torch's own business: not compared."""
-    inputs = {n: v.to("cuda") if hasattr(v, "element_size") else v for n, v in check.draw(operation, case).items()}
+    """What torch offers: compared where it returns the one output of the operation, timed like a rung."""
+    drawn = check.draw(operation, case)
+    inputs = {n: v.to(backend.device) if hasattr(v, "element_size") else v for n, v in drawn.items()}
     begin(f"{case}: timing torch")
     started = _now()
     try:
-        samples = sample(lambda: operation.rival(**inputs), flusher)
-    except (RuntimeError, NotImplementedError, ValueError) as error:  # torch lacks it on this card
+        got = operation.rival(**inputs)
+    except (RuntimeError, NotImplementedError, ValueError) as error:
+        if "out of memory" in str(error):
+            raise
         reason = f"torch does not offer it here: {str(error).partition(chr(10))[0]}"
         return {**result, "verdict": "not run", "reason": reason}
-    return {**result, "sample": _plain(samples, started, {"replicate": 0, "order": 0, "seed": case.seed})}
+    wrong = _rival_wrong(operation, rung, backend, case, got)
+    if wrong:
+        return {**result, "verdict": "fail", "reason": f"torch's own result is off: {wrong}"}
+    samples = sample(lambda: operation.rival(**inputs), watch, *_numbers(task))
+    return {**result, "sample": _plain(samples, started, task)}
 
 
-def _judge(operation: Operation, rung: Rung, case: check.Case, tensors: check.Tensors) -> dict[str, Any]:
-    want = check.reference(operation, case, "cuda")
+def _rival_wrong(operation: Operation, rung: Rung, backend: check.Backend, case: check.Case, got: Any) -> str:
+    """What is wrong with the rival's results: the operation's outputs in order, axes of length 1 aside."""
+    want = check.reference(operation, case, backend.device)
     tolerance = operation.tolerance(case.sizes, case.dtype, rung.accumulator)
     declared = operation.outputs(case.sizes, case.dtype)
-    found = compare.compare(tensors.outputs, declared, want, tolerance, tensors.inputs)
+    for (name, output), one in zip(declared.items(), got if isinstance(got, tuple) else (got,), strict=True):
+        found, _, _ = compare.compare_one(name, one.reshape(output.shape), want[name], tolerance, output.dtype)
+        if found:
+            return found.message()
+    return ""
+
+
+def _plain(samples: Samples, started: str, task: Mapping[str, Any], fresh: float | None = None) -> dict[str, Any]:
+    """Samples as the fields of a replicate record. `fresh`: the least time on poisoned outputs, seconds."""
+    status, warnings = "ok", list(samples.warnings)
+    typical = statistics.median(samples.seconds)
+    if fresh is not None and fresh > REUSED * typical + REUSED_S:
+        status = "invalid"
+        warnings.insert(
+            0,
+            f"on poisoned outputs it took {fresh * 1e6:,.1f} us, timed {typical * 1e6:,.1f} us: "
+            "the timed launches did not do all of the work",
+        )
     return {
-        "case": str(case), "shape": dict(case.shape), "dtype": case.dtype, "verdict": "pass" if found.ok else "fail",
-        "reason": "", "findings": [check.difference_finding(d) for d in found.differences],
-        "max_abs_err": found.max_abs_err, "max_rel_err": found.max_rel_err,
+        "replicate": 0, "seed": task["seed"], "pid_start_utc": started, "mode": "cold", "timer": samples.timer,
+        "launches_per_sample": 1, "flush_bytes": samples.flush_bytes, "buffer_copies": 1,
+        "t_us": [round(s * 1e6, 3) for s in samples.seconds],
+        "host_us_median": round(samples.host_seconds_median * 1e6, 3), "stop": samples.stop,
+        "status": status, "warnings": warnings,
     }  # fmt: skip
 
 
-def _plain(samples: Any, started: str, task: dict[str, Any]) -> dict[str, Any]:
-    """Samples as the fields of a replicate record."""
-    host = samples.host_seconds_median
-    return {
-        "replicate": task.get("replicate", 0), "order": task.get("order", 0), "seed": task.get("seed", 0),
-        "pid_start_utc": started, "mode": "cold", "timer": samples.timer, "launches_per_sample": 1,
-        "flush_bytes": samples.flush_bytes, "buffer_copies": 1, "t_us": [round(s * 1e6, 3) for s in samples.seconds],
-        "host_us_median": None if host is None else round(host * 1e6, 3), "stop": samples.stop,
-    }  # fmt: skip
+def _numbers(task: Mapping[str, Any]) -> tuple[int, int]:
+    """Least and most samples."""
+    return timer.QUICK if task.get("quick") else (timer.N_MIN, timer.N_MAX)
 
 
-def _flusher(task: dict[str, Any]) -> Flusher:
-    size = int(task["l2_bytes"])
-    if size not in _flushers:
-        _flushers[size] = Flusher(size, bool(task.get("integrated")))
-    return _flushers[size]
+def _watch(task: Mapping[str, Any], device: str) -> Stopwatch:
+    key = int(task["l2_bytes"]), bool(task.get("integrated")), device
+    if key not in _watches:
+        _watches[key] = Stopwatch(Flusher(*key))
+    return _watches[key]
 
 
 def _now() -> str:

@@ -11,7 +11,7 @@ from warpbench import catalogue, errors, profiling_run
 from warpbench.profiling_run import Options, Outcome
 from warpbench.report import checks, measured, virtual
 from warpbench.report.progress import Progress
-from warpbench.report.terminal import Column, Section
+from warpbench.report.terminal import Column, say
 from warpbench.report.terminal import show as table
 
 
@@ -23,7 +23,7 @@ def run(options: Options, quiet: bool) -> Outcome:
         nonlocal progress
         if not quiet:
             print(headline(outcome), flush=True)
-        title = "measuring" if outcome.kind == "measured" else "compiling, checking, counting"
+        title = "measuring" if outcome.kind == "measured" else "counting"
         progress = Progress(title, outcome.planned, quiet)
         progress.__enter__()
 
@@ -56,10 +56,10 @@ def show(outcome: Outcome, kept: Path | None) -> None:
     else:
         rows = measured.table(outcome.rows, {name: op.title for name, op in operations.items()})
         notes, columns = list(measured.LEGEND), measured.COLUMNS
-    if any(not isinstance(row, Section) for row in rows):
-        table(columns, rows, ["", *notes])
-    for reason in virtual.reasons(outcome.rows):
-        print(reason)
+    if rows:
+        table(columns, rows, notes)
+    reasons = virtual.reasons(outcome.rows)
+    say(*([""] if reasons else []), *reasons)
     for answer in outcome.problems:
         if answer["verdict"] == "fail":
             print("\n".join(checks.lines(answer)))

@@ -23,15 +23,20 @@ class Progress:
             return self
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
+        from rich.table import Column
+
+        def fixed() -> Column:  # on a narrow terminal the rung is cut short, nothing else
+            return Column(no_wrap=True)
 
         self._bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[now]}", style="dim"),
+            TextColumn("{task.description}", table_column=fixed()),
+            BarColumn(bar_width=16, table_column=Column(no_wrap=True, min_width=16)),
+            MofNCompleteColumn(table_column=fixed()),
+            TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
+            TextColumn("{task.fields[now]}", style="dim", table_column=Column(no_wrap=True, ratio=1)),
             console=console(stderr=True),
             transient=True,
+            expand=True,
         )
         self._task = self._bar.add_task(self.title, total=self.total, now="starting workers")
         self._bar.start()

@@ -1,7 +1,8 @@
 """Text on a terminal, and the same text plain where there is none.
 
-On a terminal: rich tables as wide as it is; columns of low priority are left out when it is too narrow, and the table
-says so. In a pipe or a file: aligned text, every column, no colour, no borders. NO_COLOR is obeyed.
+On a terminal: rich tables as wide as it is, titles on two lines where that saves room; columns of low priority are left
+out when it is too narrow, and the table says so. In a pipe or a file: aligned text, every column, no colour, no borders.
+NO_COLOR is obeyed.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,18 +23,27 @@ Align = Literal["left", "right"]
 
 @dataclass(frozen=True)
 class Column:
-    """A column: priority 0 always stays, the highest number goes first when the terminal is too narrow."""
+    """A column: priority 0 always stays, the highest number goes first when the terminal is too narrow.
+
+    Cells of a `wrap` column may take two lines. The note says below the table what the column means.
+    """
 
     title: str
     align: Align = "left"
     priority: int = 0
+    wrap: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True)
 class Section:
-    """A line of text across a table, above the rows that follow."""
+    """A heading across a table, above the rows that follow, and a sentence that belongs to it."""
 
     text: str
+    note: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.text}. {self.note}" if self.note else self.text
 
 
 Row = Sequence[str]
@@ -44,7 +55,13 @@ def console(stderr: bool = False) -> Console:
 
     stream = sys.stderr if stderr else sys.stdout
     plain = not stream.isatty()
-    return Console(file=stream, highlight=False, no_color=plain or "NO_COLOR" in os.environ or None, soft_wrap=plain)
+    return Console(
+        file=stream,
+        force_terminal=False if plain else None,  # FORCE_COLOR must not colour a file
+        no_color=plain or "NO_COLOR" in os.environ or None,
+        highlight=False,
+        soft_wrap=plain,
+    )
 
 
 def interactive(stderr: bool = False) -> bool:
@@ -54,42 +71,57 @@ def interactive(stderr: bool = False) -> bool:
 
 
 def show(columns: Sequence[Column], rows: Sequence[Row | Section], notes: Sequence[str] = ()) -> None:
-    """Print a table to stdout, then its notes."""
-    out = console()
-    kept = list(range(len(columns)))
-    if out.is_terminal:
-        kept, dropped = fit(columns, rows, out.width)
-        out.print(_rich(columns, rows, kept))
-        if dropped:
-            names = ", ".join(columns[i].title for i in dropped)
-            notes = [*notes, f"left out, the terminal is too narrow: {names} (all of them: --json, or a pipe)"]
+    """Print a table to stdout, then the notes of the columns that are shown, then `notes`."""
+    kept: list[int] = list(range(len(columns)))
+    dropped: list[int] = []
+    if sys.stdout.isatty():
+        out = console()
+        kept, dropped, gap = fit(columns, rows, out.width)
+        out.print(_rich(columns, rows, kept, gap))
     else:
         print(aligned(columns, rows))
-    for note in notes:
-        out.print(note, markup=False)
+    meanings = [f"{columns[i].title}: {columns[i].note}" for i in kept if columns[i].note]
+    notes = [*([""] if meanings else []), *meanings, *notes]
+    if dropped:
+        names = ", ".join(columns[i].title for i in dropped)
+        notes.append(f"Left out, the terminal is too narrow: {names} (all of them: --json, or a pipe)")
+    say(*notes)
 
 
-def fit(columns: Sequence[Column], rows: Sequence[Row | Section], width: int) -> tuple[list[int], list[int]]:
-    """Which columns are shown in `width` characters and which are left out, by priority."""
-    widths = _widths(columns, rows)
+def say(*lines: str) -> None:
+    """Print text to stdout, wrapped at blanks on a terminal."""
+    out = console()
+    for line in lines:
+        out.print(line, markup=False)
+
+
+def fit(
+    columns: Sequence[Column], rows: Sequence[Row | Section], width: int
+) -> tuple[list[int], list[int], int]:
+    """Which columns are shown in `width` characters, which are left out, and the blanks between two of them."""
+    widths = _widths(columns, rows, narrow=True)
     kept = list(range(len(columns)))
     dropped: list[int] = []
-    while sum(widths[i] + 2 for i in kept) > width:
+
+    def needs(gap: int) -> int:
+        return sum(widths[i] for i in kept) + gap * (len(kept) - 1)
+
+    while needs(1) > width:
         last = max(kept, key=lambda i: (columns[i].priority, i))
         if columns[last].priority == 0:
             break
         kept.remove(last)
         dropped.append(last)
-    return kept, sorted(dropped)
+    return kept, sorted(dropped), 2 if needs(2) <= width else 1
 
 
 def by_operation(
-    rows: Iterable[Mapping[str, Any]], heading: Callable[[str], str], cells: Callable[[Mapping[str, Any]], Row]
+    rows: Iterable[Mapping[str, Any]], heading: Callable[[str], Section], cells: Callable[[Mapping[str, Any]], Row]
 ) -> list[Row | Section]:
     """Rows of a table, a section an operation. A row's "rung" is `operation/dsl/rung`; `heading` gets the operation."""
     out: list[Row | Section] = []
     for name, group in itertools.groupby(rows, lambda one: str(one["rung"]).partition("/")[0]):
-        out.append(Section(heading(name)))
+        out.append(heading(name))
         out += map(cells, group)
     return out
 
@@ -106,43 +138,67 @@ def aligned(columns: Sequence[Column], rows: Sequence[Row | Section]) -> str:
         return "  ".join(parts).rstrip()
 
     lines = [one([column.title for column in columns]), one(["-" * width for width in widths])]
-    lines += [f"\n{row.text}" if isinstance(row, Section) else one(row) for row in rows]
+    lines += [f"\n{row}" if isinstance(row, Section) else one(row) for row in rows]
     return "\n".join(lines)
 
 
-def _widths(columns: Sequence[Column], rows: Sequence[Row | Section]) -> list[int]:
-    widths = [len(column.title) for column in columns]
+def _widths(columns: Sequence[Column], rows: Sequence[Row | Section], narrow: bool = False) -> list[int]:
+    """Characters that each column takes; `narrow` allows two lines to titles and to cells that wrap."""
+    widths = [_halved(column.title) if narrow else len(column.title) for column in columns]
     for row in rows:
         if not isinstance(row, Section):
-            widths = [max(width, len(cell)) for width, cell in zip(widths, row, strict=True)]
+            cells = zip(columns, row, strict=True)
+            needed = [_halved(cell) if narrow and column.wrap else len(cell) for column, cell in cells]
+            widths = [max(width, one) for width, one in zip(widths, needed, strict=True)]
     return widths
 
 
-def _rich(columns: Sequence[Column], rows: Sequence[Row | Section], kept: Sequence[int]) -> Any:
+def _halved(text: str) -> int:
+    """The least width in which a text takes two lines, broken at a blank or behind a slash."""
+    pieces = text.replace("/", "/ ").split()
+    ways = [max(_joined(pieces[:i]), _joined(pieces[i:])) for i in range(1, len(pieces))]
+    return min([len(text), *ways])
+
+
+def _joined(pieces: Sequence[str]) -> int:
+    return len(" ".join(pieces).replace("/ ", "/"))
+
+
+def _rich(columns: Sequence[Column], rows: Sequence[Row | Section], kept: Sequence[int], gap: int) -> Any:
     """The table for a terminal: sections as bold lines between groups of rows."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    widths = _widths(columns, rows)
-    parts: list[Any] = []
-    table: Any = None
-    for row in [None, *rows] if not rows or not isinstance(rows[0], Section) else rows:
-        if row is None or isinstance(row, Section):
-            table = Table(box=None, pad_edge=False, header_style="dim", show_header=not parts)
-            for i in kept:
-                table.add_column(columns[i].title, justify=columns[i].align, min_width=widths[i], overflow="fold")
-            if isinstance(row, Section):
-                parts.append(Text(row.text, style="bold"))
-            parts.append(table)
+    widths = _widths(columns, rows, narrow=True)
+    titles = {i: _two_lines(columns[i].title, widths[i]) for i in kept}
+    flat = not any("\n" in title for title in titles.values())
+
+    def group(header: bool) -> Any:
+        table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="dim", show_header=header)
+        for i in kept:
+            title = "" if not header else titles[i] if "\n" in titles[i] or flat else f"\n{titles[i]}"
+            table.add_column(title, justify=columns[i].align, width=widths[i], overflow="fold")
+        return table
+
+    parts: list[Any] = [group(header=True)]
+    for row in rows:
+        if isinstance(row, Section):
+            parts += [Text(f"\n{row.text}", style="bold"), *([Text(row.note, style="dim")] if row.note else [])]
+            parts.append(group(header=False))
         else:
-            table.add_row(*(Text(row[i], style=_style(row[i])) for i in kept))
+            parts[-1].add_row(*(Text(row[i], style=_style(row[i])) for i in kept))
     return Group(*parts)
+
+
+def _two_lines(title: str, width: int) -> str:
+    lines = textwrap.wrap(title.replace("/", "/ "), width, break_on_hyphens=False, break_long_words=False)
+    return "\n".join(lines).replace("/ ", "/")
 
 
 def _style(cell: str) -> str:
     """Colour of the few words that decide."""
-    return {"pass": "green", "fail": "red", "not run": "dim", "unknown": "dim"}.get(cell, "")
+    return {"pass": "green", "fail": "red", "invalid": "red", "not run": "dim", "unknown": "dim"}.get(cell, "")
 
 
 # -- figures -------------------------------------------------------------------------------------------------------

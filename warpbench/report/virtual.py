@@ -11,24 +11,34 @@ from warpbench.contract import Operation, Rung
 from warpbench.measure.records import Case, Count
 from warpbench.report.terminal import Column, Row, Section, by_operation, figure, percent, seconds_text, shape_text
 
+# The higher the figure, the sooner a column gives way to a narrow terminal.
 COLUMNS = (
     Column("rung"),
-    Column("verdict"),
-    Column("sectors/request", "right"),
-    Column("excess wavefronts", "right", 1),
-    Column("asked/compulsory", "right"),
-    Column("registers", "right", 2),
-    Column("spill bytes", "right", 2),
-    Column("occupancy", "right", 1),
-    Column("limited by", priority=3),
-    Column("shape", priority=4),
-)
+    Column("verdict", wrap=True),
+    Column(
+        "sectors/request", "right", 1,
+        note="32-byte pieces of memory that one load or store of a warp touches, on average. Ideal: 4 where each lane "
+        "takes 4 bytes, 16 where it takes 16. More: lanes lie apart. Fewer: lanes share an address.",
+    ),
+    Column(
+        "excess wavefronts", "right", 2,
+        note="passes through shared memory that bank conflicts add, all warps together. Ideal: 0.",
+    ),
+    Column(
+        "asked/compulsory", "right", 1,
+        note="bytes of all sectors asked for, over those that must move at least once. Ideal: 1.",
+    ),
+    Column("registers", "right", 5, note="of a thread, as ptxas assigns them."),
+    Column("spill bytes", "right", 4, note="values of a thread that found no register. Ideal: 0."),
+    Column("occupancy", "right", 3, note="the share of an SM's warps that fit at once."),
+    Column("limited by", priority=6, note="what runs out first when blocks fill an SM."),
+    Column("shape", priority=7),
+)  # fmt: skip
 LEGEND = (
-    "sectors/request: 32-byte sectors that a warp's access touches; "
-    "4 is ideal for 4-byte elements, 16 for 16-byte vectors",
-    "excess wavefronts: extra passes through shared memory for bank conflicts, all warps together",
-    "asked/compulsory: bytes asked of memory over bytes that must move once; 1 is the least",
-    "Counts are of PTX; registers, spills and occupancy are ptxas's. No cache is modelled.",
+    "Floor: the compulsory bytes over the card's peak bandwidth, or the operations over its peak rate, whichever is "
+    "longer. No kernel can be faster; nobody measured it.",
+    "Counted on the PTX at the small shape of the row; no cache is modelled. Line by line: "
+    "warpbench inspect OP/DSL/RUNG --counters",
 )
 
 
@@ -114,7 +124,7 @@ def word(one: Mapping[str, Any]) -> str:
     return "compiled, not executed" if one["reason"].startswith("compiled") else "not run"
 
 
-def heading(operation: Operation, gpu: Any) -> str:
+def heading(operation: Operation, gpu: Any) -> Section:
     """`softmax: softmax of each row. Floor on GeForce RTX 3090 at rows=4096, cols=4096: 143 us (bandwidth decides)`"""
     shape = operation.shapes.large[0]
     found = floor(operation, operation.ladder[0], gpu)
@@ -122,7 +132,7 @@ def heading(operation: Operation, gpu: Any) -> str:
         least = "unknown"
     else:
         least = f"{seconds_text(found.seconds)} ({found.bound} decides)"
-    return f"{operation.name}: {operation.title}. Floor on {gpu.name} at {shape_text(shape)}: {least}"
+    return Section(f"{operation.name}: {operation.title}", f"Floor on {gpu.name} at {shape_text(shape)}: {least}")
 
 
 def floor(operation: Operation, rung: Rung, gpu: Any) -> hardware.Floor | None:
@@ -133,5 +143,15 @@ def floor(operation: Operation, rung: Rung, gpu: Any) -> hardware.Floor | None:
 
 
 def reasons(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A line for each rung that was not run or not executed."""
-    return [one["reason"] for one in rows if one["verdict"] == "skipped" and one["reason"]]
+    """A line for each rung that was not run, not executed or not timed; rungs of one and the same reason share it."""
+    lines: dict[tuple[str, str], list[str]] = {}
+    for one in rows:
+        before, colon, after = one["reason"].partition(f"{one['rung']}: ")
+        if colon:
+            lines.setdefault((before, after), []).append(one["rung"])
+        elif one["reason"]:
+            lines[one["reason"], ""] = []
+    return [
+        text + (f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {after}" if names else "")
+        for (text, after), names in lines.items()
+    ]
