@@ -1,7 +1,7 @@
 """`warpbench ...`: arguments in, one call, text or JSON out.
 
-Nothing heavy is imported at module level: `--help` and `list` answer in well under half a second. Errors are one line on
-stderr with the exit code of `warpbench.errors`; a traceback is shown only with --debug.
+Nothing heavy is imported at module level: `--help` and `list` answer in well under half a second. Errors are one line
+on stderr with the exit code of `warpbench.errors`; a traceback is shown only with --debug.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Examples:
   warpbench inspect softmax/numba/one_warp_a_row --counters
   warpbench learn                                     the course
 \b
-Exit codes: 0 yes, 1 a kernel is wrong, 2 bad arguments, 3 environment, 4 measurement invalid, 5 a capability is missing.
+Exit codes: 0 yes, 1 a kernel is wrong, 2 bad arguments, 3 environment, 4 measurement invalid, 5 a capability missing.
 --debug, anywhere, shows the traceback of an error."""
 
 app = typer.Typer(
@@ -65,7 +65,7 @@ def check(
     limit: Limit = 120.0,
     as_json: Json = False,
 ) -> int:
-    """Is it right? Runs rungs on ptxvm at small and ragged shapes, watches every access, compares with the reference."""
+    """Is it right? Runs rungs on ptxvm at small and ragged shapes, watches each access, compares with the reference."""
     from warpbench import catalogue, checking_run
     from warpbench.report import checks
     from warpbench.report.progress import Progress
@@ -95,7 +95,8 @@ def profile(
     quick: Annotated[bool, typer.Option("--quick", help="fewer checks, fewer samples")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="copy the record to profiling/results")] = False,
     rest_of: Annotated[
-        Path | None, typer.Option("--rest-of", metavar="FILE", help="only the rungs that this record lacks")
+        list[Path] | None,
+        typer.Option("--rest-of", metavar="FILE", help="only the rungs that this record lacks; may be given again"),
     ] = None,
     limit: Limit = 120.0,
     as_json: Json = False,
@@ -111,7 +112,7 @@ def profile(
         gpu=gpu,
         virtual=force_virtual,
         quick=quick,
-        rest_of=rest_of,
+        rest_of=tuple(rest_of or ()),
         command=("warpbench", *sys.argv[1:]),
         processes=profiling_run.processes(),
         limit_s=limit,

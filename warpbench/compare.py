@@ -23,8 +23,8 @@ from warpbench.patterns import Pattern, diagnose
 Tensor = Any  # torch.Tensor: torch is not imported for its types
 BAND_BYTES = 512  # of a guard band; a multiple of every alignment that a kernel may rely on
 BAND = 0xFF  # every float type reads a NaN from it, every integer -1
-# Bits of an unwritten element, by dtype. Signalling NaNs with a payload: arithmetic makes another NaN of one, so an element
-# that was computed from unwritten memory is not taken for unwritten itself. fp8 has no such numbers.
+# Bits of an unwritten element, by dtype. Signalling NaNs with a payload: arithmetic makes another NaN of one, so an
+# element that was computed from unwritten memory is not taken for unwritten itself. fp8 has no such numbers.
 _POISON = {
     "f64": b"\xa5\xa5\xa5\xa5\xa5\xa5\xf4\x7f",
     "f32": b"\xa5\xa5\xa5\x7f",

@@ -35,7 +35,8 @@ class Pool:
         for task, answer in pool.run(tasks): ...
 
     An answer is what the task's function returned, or {"rung", "verdict", "reason", "cases"} for a worker that did not
-    end ("fail", a finding of kind "did not end") or died ("not judged", with `died_at`, the case that it was at, and `how`).
+    end ("fail", a finding of kind "did not end") or died ("not judged", with `died_at`, the case that it was at, and
+    `how`).
     """
 
     def __init__(self, target: str, processes: int = 2, limit_s: float = 120.0, memory_bytes: int = 6 << 30) -> None:

@@ -224,9 +224,7 @@ def _time(
                     known.append(_measured_roof(answer, run))
                     file.append(known[-1])
                     continue
-                case, samples = answers.timed(
-                    task, run, answer, order, roofline.roofs_of(known), l2, options.root
-                )
+                case, samples = answers.timed(task, run, answer, order, roofline.roofs_of(known), l2, options.root)
                 file.append(case)
                 kept.append((case, samples))
                 if samples is not None:

@@ -1,7 +1,7 @@
 """`python -m tests.kernels.claims sm_90`: compile every rung for an architecture; which claims of the ladders hold?
 
-Prints JSON: {rung: {"compiled": [kernel names] or an error, "claims": {claim: [here, in the rung below]}}}. A process of
-its own, because the hooks serve one architecture.
+Prints JSON: {rung: {"compiled": [kernel names] or an error, "claims": {claim: [here, in the rung below]}}}. A process
+of its own, because the hooks serve one architecture.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """CuPy on ptxvm: `RawKernel` and `RawModule` compile with NVRTC and run the PTX on CPU tensors.
 
-The classes of CuPy are replaced as attributes of the module, so this must happen before a kernel file is imported. A launch
-takes what CuPy takes on a card: `cupy.asarray(tensor)`, never a bare tensor; NumPy scalars at their own size, a Python int as
-8 bytes, a Python float as a double.
+The classes of CuPy are replaced as attributes of the module, so this must happen before a kernel file is imported. A
+launch takes what CuPy takes on a card: `cupy.asarray(tensor)`, never a bare tensor; NumPy scalars at their own size, a
+Python int as 8 bytes, a Python float as a double.
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ def asarray(value: Any) -> Array:
     except TypeError:
         width = "uint16" if value.element_size() == 2 else "uint8"
         raise TypeError(
-            f"CuPy has no type for a {value.dtype} tensor. Nothing was launched. Pass its bits: tensor.view(torch.{width})"
+            f"CuPy has no type for a {value.dtype} tensor. Nothing was launched. "
+            f"Pass its bits: tensor.view(torch.{width})"
         ) from None
     return Array(value)
 
@@ -214,7 +215,8 @@ class _Function:
         if shared_mem > self.max_dynamic_shared_size_bytes:
             raise ptxvm.LaunchError(
                 f"{self.name} asks for {shared_mem:,} bytes of dynamic shared memory; without asking it gets "
-                f"{self.max_dynamic_shared_size_bytes:,}. Nothing was launched. Set max_dynamic_shared_size_bytes first."
+                f"{self.max_dynamic_shared_size_bytes:,}. Nothing was launched. "
+                "Set max_dynamic_shared_size_bytes first."
             )
         packed = [_pack(arg, i) for i, arg in enumerate(args)]
         lints = _check_widths(kernel, args)
@@ -253,7 +255,9 @@ def _check_widths(kernel: Any, args: Sequence[Any]) -> list[Finding]:
             continue
         place = f"argument {i}"
         if type(arg) is float:
-            detail = "a Python float is passed as 8 bytes of a double; the parameter takes 4, and would read their lower half"
+            detail = (
+                "a Python float is passed as a double of 8 bytes; the parameter takes 4, and would read its lower half"
+            )
             raise ptxvm.Fault(wrong_argument("wrong argument type", detail, place))
         if type(arg) is int:
             detail = "a Python int is passed as 8 bytes; the parameter takes 4, and reads their lower half"

@@ -166,7 +166,7 @@ class Emulator:
                 self.device.release(pointer)
 
     def _name_of(self, tensor: Any) -> str:
-        """The name that the operation gives a tensor (or another view of the same elements); "" for one of the rung's own."""
+        """The name that the operation gives a tensor (or a view of the same elements); "" for one of the rung's own."""
         for name, known in self._named:
             if known.data_ptr() == tensor.data_ptr() and known.nbytes == tensor.nbytes:
                 return name

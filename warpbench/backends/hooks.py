@@ -1,7 +1,7 @@
 """Install each DSL's hook at the moment when the DSL is imported: a process that runs Numba kernels never loads Triton.
 
-An import hook watches for `triton`, `numba.cuda` and `cupy`, lets the import run its course, and then replaces the launch
-path. What is imported already is hooked at once.
+An import hook watches for `triton`, `numba.cuda` and `cupy`, lets the import run its course, and then replaces the
+launch path. What is imported already is hooked at once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Numba on ptxvm: `kernel[grid, block](...)` compiles with Numba's own compiler and runs the PTX on CPU tensors.
 
-The argument types are those that Numba sees of the same tensors on a card (through their CUDA array interface), so what it
-refuses there is refused here. Kernels are compiled with line information.
+The argument types are those that Numba sees of the same tensors on a card (through their CUDA array interface), so what
+it refuses there is refused here. Kernels are compiled with line information.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class _Kernels:
         self.emulator.launch(launch, packed, cooperative="cudaCGGetIntrinsicHandle" in ptx, lints=lints)
 
     def _types(self, dispatcher: Any, args: Sequence[Any]) -> tuple[Any, ...]:
-        """The types that a kernel is compiled for: those of the arguments, or of the signature that it was declared with."""
+        """The types that a kernel is compiled for: those of the arguments, or of a declared signature."""
         types = tuple(_typeof(arg) for arg in args)
         if dispatcher._can_compile or types in dispatcher.overloads:
             return types
@@ -157,7 +157,7 @@ def _fits(have: Any, declared: Any) -> bool:
 
 
 def _pack(name: str, kind: Any, arg: Any) -> Iterator[Any]:
-    """The kernel parameters of one argument. An array is meminfo, parent, count, item size, data, shape, strides in bytes."""
+    """The parameters of one argument. An array is meminfo, parent, count, item size, data, shape, strides in bytes."""
     from numba.cuda import types
     from numba.cuda.np import numpy_support
 
@@ -196,8 +196,8 @@ def _doubles(names: Sequence[str], args: Sequence[Any], ptx: str) -> list[Findin
 def _settled(ptx: str, name: str) -> tuple[str, str]:
     """(PTX, entry) with names that do not depend on what else the process has compiled.
 
-    Numba puts a running number into the name of every function and every shared array. The kernel gets the learner's name,
-    shared arrays are shared_0, shared_1, ... in the order of the text.
+    Numba puts a running number into the name of every function and every shared array. The kernel gets the learner's
+    name, shared arrays are shared_0, shared_1, ... in the order of the text.
     """
     import ptxvm
 

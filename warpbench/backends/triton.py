@@ -1,7 +1,7 @@
 """Triton on ptxvm: a driver object that claims a card of the emulated architecture and executes PTX.
 
-Triton's own front end and compiler run unchanged up to PTX. The cubin stage is dropped and the compile cache gets a name
-of its own, so that a real card's cache never meets ours. Works with Triton 3.6 to 3.9.
+Triton's own front end and compiler run unchanged up to PTX. The cubin stage is dropped and the compile cache gets a
+name of its own, so that a real card's cache never meets ours.
 """
 
 from __future__ import annotations
@@ -162,8 +162,8 @@ class _Launcher:
         self.signature = list(source.signature.items())  # (parameter, type), "constexpr" for those compiled in
 
     def __call__(
-        self, grid_x: int, grid_y: int, grid_z: int, stream: Any, function: tuple[str, str], packed: Any, launch_metadata: Any,
-        enter_hook: Any, exit_hook: Any, *args: Any,
+        self, grid_x: int, grid_y: int, grid_z: int, stream: Any, function: tuple[str, str], packed: Any,
+        launch_metadata: Any, enter_hook: Any, exit_hook: Any, *args: Any,
     ) -> None:  # fmt: skip
         if grid_x * grid_y * grid_z == 0:
             return  # as on a card: nothing is launched, nothing is said
@@ -228,7 +228,7 @@ def _pointer(name: str, arg: Any) -> Any:
 
 
 def _descriptor(arg: Any, name: str, description: Any) -> Iterator[Any]:
-    """A host tensor descriptor: pointer, shape and strides, or an opaque 128-byte tensor map, then shape and strides."""
+    """A host tensor descriptor: pointer, shape, strides, or an opaque 128-byte tensor map; then shape and strides."""
     shape, strides = [int(n) for n in arg.shape], [int(n) for n in arg.strides]
     if description is None:
         yield _pointer(name, arg.base)

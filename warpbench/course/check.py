@@ -151,7 +151,7 @@ def _guarded(function: Callable[..., None], variant: Variant, *arguments: Any) -
 
 
 def _with_pattern(trial: Trial, case: engine.Case, variant: Variant, findings: list[Finding]) -> list[Finding]:
-    """Wrong values of a few elements show no pattern: take the findings of the largest ragged case, if they show one."""
+    """Wrong values of a few elements show no pattern: take the findings of the largest ragged case, if they do."""
     outputs = trial.operation.outputs(case.sizes, case.dtype)
     most = max(math.prod(output.shape) for output in outputs.values())
     if findings[0]["pattern"] != "other" or most >= LARGE_ENOUGH:

@@ -27,15 +27,15 @@ def counted(
     if not found:
         return case, None
     launches = found["launches"]
-    figures = {name: counts.summary(launches, name) for name in ("regs", "spill_bytes", "smem_bytes")}
+    figures: dict[str, Any] = {name: counts.summary(launches, name) for name in ("regs", "spill_bytes", "smem_bytes")}
     case = replace(case, launch={"launches": launches}, **figures)
     if found["counts"] is None:
         return case, None
     findings = tuple(finding for one in answer["cases"] for finding in one["findings"])
-    identity = {"run_id": run.run_id, "case_id": case.case_id, "arch": found["arch"]}
-    return case, Count(
-        **identity, ptx_sha256=found["ptx_sha256"], findings=findings, **found["counts"], **figures
+    count = Count(
+        run.run_id, case.case_id, found["arch"], found["ptx_sha256"], findings=findings, **found["counts"], **figures
     )
+    return case, count
 
 
 def timed(

@@ -114,7 +114,7 @@ def _virtual(a: RecordFile, b: RecordFile, case_id: str) -> dict[str, Any]:
             }
         )
     pairs = {name: (sides[0][name], sides[1][name]) for name in COUNTS}
-    known = {name: pair for name, pair in pairs.items() if None not in pair}
+    known = {name: (x, y) for name, (x, y) in pairs.items() if x is not None and y is not None}
     judged = [pair for name, pair in known.items() if name in WORSE_IF_MORE]
     more, less = any(y > x for x, y in judged), any(y < x for x, y in judged)
     if not row["change"] and known:

@@ -1,8 +1,8 @@
 """One replicate of one case on the card: check, time, check again. Runs inside a worker process for a card.
 
 No number without a passed check. The outputs of the last timed launch are compared; then they are poisoned and three
-more launches are timed and compared: a kernel that writes only while it is checked, or that keeps what it once computed,
-gives no time.
+more launches are timed and compared: a kernel that writes only while it is checked, or that keeps what it once
+computed, gives no time.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def measure_case(
     """Measure a rung (or, for the DSL "torch", the operation's rival) at one shape.
 
     task: shape, dtype, seed, l2_bytes, integrated, quick (few samples), roof (measure the copy roof instead).
-    Returns {"rung", "verdict", "reason", "cases", "sample": fields of a Replicate or None}, for a roof {"roof": ...} too.
+    Returns {"rung", "verdict", "reason", "cases", "sample": fields of a Replicate or None}; for a roof {"roof"} too.
     """
     import torch
 

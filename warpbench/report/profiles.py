@@ -42,7 +42,7 @@ def headline(outcome: Outcome) -> str:
     """`no card: ...; nothing was timed` and for whom it counts; or the card."""
     if outcome.kind == "virtual":
         return f"{outcome.headline}. Counted for {outcome.gpu.name} ({outcome.gpu.arch})"
-    return f"measuring on {outcome.gpu.name} ({outcome.gpu.cc})"
+    return outcome.headline
 
 
 def show(outcome: Outcome, kept: Path | None) -> None:
@@ -107,9 +107,13 @@ def plain(outcome: Outcome, kept: Path | None) -> dict[str, Any]:
 
 
 def exit_code(outcome: Outcome) -> int:
-    """0 unless a rung is wrong (1), a package or worker is missing (3), nothing could run (5), or Ctrl-C (130)."""
+    """0; 1: a rung is wrong; 3: a package is missing; 4: a time cannot be true; 5: nothing could run; 130: Ctrl-C."""
     if outcome.interrupted:
         return errors.INTERRUPTED
+    if any(row["verdict"] == "invalid" for row in outcome.rows) and not any(
+        answer["verdict"] == "fail" for answer in outcome.problems
+    ):
+        return errors.INVALID
     verdicts = [answer["verdict"] for answer in outcome.problems]
     passed = sum(row["verdict"] == "pass" for row in outcome.rows)
     return checks.exit_code(verdicts + ["pass"] * passed, refused=len(outcome.rows) - passed)

@@ -1,8 +1,8 @@
 """Text on a terminal, and the same text plain where there is none.
 
-On a terminal: rich tables as wide as it is, titles on two lines where that saves room; columns of low priority are left
-out when it is too narrow, and the table says so. In a pipe or a file: aligned text, every column, no colour, no borders.
-NO_COLOR is obeyed.
+On a terminal: rich tables as wide as it is, titles on two lines where that saves room; columns of low priority are
+left out when it is too narrow, and the table says so. In a pipe or a file: aligned text, every column, no colour, no
+borders. NO_COLOR is obeyed.
 """
 
 from __future__ import annotations
@@ -95,9 +95,7 @@ def say(*lines: str) -> None:
         out.print(line, markup=False)
 
 
-def fit(
-    columns: Sequence[Column], rows: Sequence[Row | Section], width: int
-) -> tuple[list[int], list[int], int]:
+def fit(columns: Sequence[Column], rows: Sequence[Row | Section], width: int) -> tuple[list[int], list[int], int]:
     """Which columns are shown in `width` characters, which are left out, and the blanks between two of them."""
     widths = _widths(columns, rows, narrow=True)
     kept = list(range(len(columns)))
