@@ -1,8 +1,9 @@
 """A worker process: `python -m warpbench.worker TARGET ANSWERS MEMORY`, started by `warpbench.pool`.
 
-TARGET is "emulated:sm_86", "card:<uuid>" or "bare" (see `warpbench.targets`). Tasks come as JSON lines on stdin, answers
-go as JSON lines to the file descriptor ANSWERS; whatever a kernel prints lands elsewhere and cannot be taken for an answer. The hooks of ptxvm are
-installed before any kernel file is imported, and a process serves one target only. MEMORY limits the heap, in bytes.
+TARGET is "emulated:sm_86", "card:<uuid>" or "bare" (see `warpbench.targets`). Tasks come as JSON lines on stdin,
+answers go as JSON lines to the file descriptor ANSWERS; whatever a kernel prints lands elsewhere and cannot be taken
+for an answer. The hooks of ptxvm are installed before any kernel file is imported, and a process serves one target
+only. MEMORY limits the heap, in bytes.
 """
 
 from __future__ import annotations
