@@ -27,9 +27,10 @@ def path_of(pair) -> str:
 def assert_passes(operation, rung, emulated, full):
     found = check.check_rung(operation, rung, emulated, full=full)
     assert found["verdict"] == "pass", found["reason"]
-    assert found["cases"]
     for case in found["cases"]:
-        assert case["max_abs_err"] is not None
+        if "seed" in case["case"]:  # of adversarial inputs the answer may hold no finite number
+            assert case["max_abs_err"] is not None
+    assert len(found["cases"]) >= 2
 
 
 @pytest.mark.parametrize("pair", RUNNABLE, ids=path_of)
