@@ -13,6 +13,7 @@ import importlib.util
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -51,10 +52,17 @@ def rungs(root: Path | None = None) -> list[tuple[Operation, Rung]]:
 def select(pattern: str | None, root: Path | None = None) -> list[tuple[Operation, Rung]]:
     """The rungs that OP, OP/DSL, OP/DSL/RUNG or OP/RUNG names; all of them for None or "".
 
+    With * or ? in it the pattern is the shell's: "*/triton", "gemm_*", "*/naive*".
     Raises UsageError with the nearest names.
     """
     if not pattern:
         return rungs(root)
+    if "*" in pattern or "?" in pattern:
+        paths = {operation.rung_path(rung): (operation, rung) for operation, rung in rungs(root)}
+        matching = [pick for path, pick in paths.items() if fnmatch(path, pattern) or fnmatch(path, f"{pattern}/*")]
+        if not matching:
+            raise UsageError(f'no rung matches "{pattern}". Nothing was run. See all of them: warpbench list')
+        return matching
     name, *rest = pattern.strip("/").split("/")
     every = operations(root)
     if name not in every:

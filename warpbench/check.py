@@ -110,19 +110,29 @@ def place(operation: Operation, case: Case, device: str = "cpu", band: int = 0) 
     return Tensors(arguments, inputs, outputs)
 
 
-def draw(operation: Operation, case: Case) -> Mapping[str, Any]:
-    """The inputs of a case, on the CPU."""
-    if case.adversarial:
-        return operation.adversarial[case.adversarial](case.sizes, case.dtype)
-    return operation.inputs(case.sizes, case.dtype, case.seed)
-
-
+_drawn: dict[Any, Mapping[str, Any]] = {}
 _references: dict[Any, Mapping[str, Any]] = {}
+
+
+def draw(operation: Operation, case: Case) -> Mapping[str, Any]:
+    """The inputs of a case, on the CPU. Not to be written to: the last ones are kept, a GiB takes seconds to draw."""
+    key = _key(operation, case)
+    if key not in _drawn:
+        _drawn.clear()
+        if case.adversarial:
+            _drawn[key] = operation.adversarial[case.adversarial](case.sizes, case.dtype)
+        else:
+            _drawn[key] = operation.inputs(case.sizes, case.dtype, case.seed)
+    return _drawn[key]
+
+
+def _key(operation: Operation, case: Case) -> Any:
+    return operation.name, id(operation), case.shape, case.dtype, case.seed, case.adversarial
 
 
 def reference(operation: Operation, case: Case, device: str = "cpu") -> Mapping[str, Any]:
     """What a case must give, float64, on a device. The rungs of a ladder share it: the last few are kept."""
-    key = (operation.name, id(operation), case.shape, case.dtype, case.seed, case.adversarial, device)
+    key = (*_key(operation, case), device)
     if key not in _references:
         while len(_references) >= 4:
             del _references[next(iter(_references))]

@@ -41,11 +41,14 @@ def test_select_takes_operations_dsls_and_rungs(make_catalogue):
     assert paths(None, root) == paths("", root) == paths("double", root) == paths("double/numba", root) == both
     assert paths("double/numba/other", root) == paths("double/other", root) == ["double/numba/other"]
     assert paths("double/", root) == both
+    assert paths("*/numba", root) == paths("do*", root) == paths("*/numba/*", root) == both
+    assert paths("*/o?her", root) == paths("*/numba/other", root) == ["double/numba/other"]
 
 
 @pytest.mark.parametrize(
     ("pattern", "words"),
     [
+        ("*/triton", 'no rung matches "*/triton"'),
         ("dubble", 'no operation "dubble". Nearest: double.'),
         ("zzz", "Known: double"),
         ("double/nunba", 'no DSL or rung "nunba". Nearest: numba'),
