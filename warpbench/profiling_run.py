@@ -178,7 +178,9 @@ def _count(
 # -- on the card ---------------------------------------------------------------------------------------------------
 def _timing_tasks(todo: plan.Plan, card: Any, options: Options) -> list[Task]:
     """The copy roof, then ladder by ladder: the rival, then the rungs raced against it."""
-    common = {"l2_bytes": _l2(card), "integrated": card.integrated, "seed": SEED, "quick": options.quick}
+    common = {
+        "uuid": card.uuid, "l2_bytes": _l2(card), "integrated": card.integrated, "seed": SEED, "quick": options.quick,
+    }  # fmt: skip
     tasks: list[Task] = [{"task": "measure", "rung": "copy roof", "roof": True, **common}]
     raced: set[str] = set()
     for operation, rung in todo.runs:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-from dataclasses import replace
-
 import pytest
 
 from warpbench import catalogue
@@ -25,8 +22,8 @@ def measure(monkeypatch, target, card, function):
     operation, rung = catalogue.select("vector_add/triton/eight_elements_a_thread")[0]
     monkeypatch.setattr(catalogue, "function", lambda *_: function)
     task = {
-        "rung": operation.rung_path(rung), "shape": SHAPE, "dtype": "f32", "seed": 1, "l2_bytes": card.l2_bytes,
-        "integrated": card.integrated, "quick": True,
+        "rung": operation.rung_path(rung), "shape": SHAPE, "dtype": "f32", "seed": 1, "uuid": card.uuid,
+        "l2_bytes": card.l2_bytes, "integrated": card.integrated, "quick": True,
     }  # fmt: skip
     return measure_case(operation, rung, target, task)
 
@@ -53,18 +50,13 @@ def test_one_that_writes_only_the_first_times(monkeypatch, target, card):
             honest(x, y, out)
 
     answer = measure(monkeypatch, target, card, stale)
-    assert answer["verdict"] == "fail" or answer["sample"]["status"] == "invalid"
     assert answer["verdict"] == "fail", answer
 
 
 def test_one_that_works_on_another_stream(monkeypatch, target, card):
-    """Nobody waits for the other stream: the time of the launch is not the time of the work."""
+    """No event sees the other stream: the time of the launch is not the time of the work."""
     import torch
 
-    from warpbench.measure import roofline
-    from warpbench.measure.records import Case
-
-    assert replace and importlib and roofline and Case
     side = torch.cuda.Stream()
 
     def aside(x, y, out):

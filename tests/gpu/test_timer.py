@@ -44,9 +44,7 @@ def test_the_same_thing_twice_takes_the_same_time(watch):
     import torch
 
     x, y, out = (torch.randn(1 << 26, device="cuda") for _ in range(3))
-    medians = [
-        statistics.median(timer.sample(lambda: torch.add(x, y, out=out), watch).seconds) for _ in range(6)
-    ]
+    medians = [statistics.median(timer.sample(lambda: torch.add(x, y, out=out), watch).seconds) for _ in range(6)]
     assert max(medians) / min(medians) < 1.02
 
 

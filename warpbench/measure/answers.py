@@ -57,6 +57,8 @@ def timed(
     if not sample:
         return case, None
     fields = {**sample, "t_us": tuple(sample["t_us"]), "warnings": tuple(sample["warnings"])}
+    if sample.get("sm_mhz") is not None:
+        fields["sm_mhz"] = tuple(sample["sm_mhz"])
     samples = Replicate(
         run_id=run.run_id, case_id=case.case_id, order=order, checked_after=case.verdict_correct == "pass", **fields
     )

@@ -81,13 +81,31 @@ class Stopwatch:
         device, busy = (float(event.elapsed_time(self._end)) / 1e3 for event in (self._begin, self._begun))
         return Lap(device, host, busy, late)
 
+    def whole(self, call: Callable[[], Any]) -> float:
+        """Seconds of one `call` until the whole card is idle, whatever stream it used; the L2 as it is."""
+        import torch
+
+        torch.cuda.synchronize()
+        started = time.perf_counter()
+        call()
+        torch.cuda.synchronize()
+        return time.perf_counter() - started
+
     def longer(self) -> None:
         """Make the card wait longer from now on."""
         self.spin_s = min(2 * self.spin_s, SPIN_MAX_S)
 
 
-def sample(call: Callable[[], Any], watch: Stopwatch, n_min: int = N_MIN, n_max: int = N_MAX) -> Samples:
+def sample(
+    call: Callable[[], Any],
+    watch: Stopwatch,
+    n_min: int = N_MIN,
+    n_max: int = N_MAX,
+    after: Callable[[], None] = lambda: None,
+) -> Samples:
     """Time `call`, which queues one launch (or the launches of one rung) on the current stream.
+
+    `after` is called after each sample, while the card is still at its clock.
 
     Warm-up: three runs, then until 0.3 s of device time have passed, flushed like the samples. Samples: `n_min` to
     `n_max`, until the interval of the median is half a percent or 2 s of device time have passed.
@@ -107,6 +125,7 @@ def sample(call: Callable[[], Any], watch: Stopwatch, n_min: int = N_MIN, n_max:
     stop = "max_samples"
     while len(laps) < n_max:
         laps.append(watch.lap(call))
+        after()
         if len(laps) < least:
             continue
         width = statistics.half_width([one.device for one in laps]) if len(laps) % 10 == 0 else None

@@ -16,13 +16,17 @@ from warpbench import catalogue, check, compare
 from warpbench.contract import Operation, Rung
 from warpbench.measure import statistics, timer
 from warpbench.measure.cache import Flusher
+from warpbench.measure.clocks import Gauge, Readings
 from warpbench.measure.roofline import measure_copy
 from warpbench.measure.timer import Samples, Stopwatch, sample
 
 # Launches on poisoned outputs that take longer than the timed ones by this factor and time: those did less work.
 REUSED, REUSED_S = 1.5, 20e-6
+# The whole card is busy for longer than the launch by this factor and time: work on a stream that no event saw.
+ASIDE, ASIDE_S = 2.0, 100e-6
 
 _watches: dict[tuple[int, bool, str], Stopwatch] = {}
+_gauges: dict[str, Gauge] = {}
 
 
 def measure_case(
@@ -35,7 +39,7 @@ def measure_case(
 ) -> dict[str, Any]:
     """Measure a rung (or, for the DSL "torch", the operation's rival) at one shape.
 
-    task: shape, dtype, seed, l2_bytes, integrated, quick (few samples), roof (measure the copy roof instead).
+    task: shape, dtype, seed, uuid, l2_bytes, integrated, quick (few samples), roof (measure the copy roof instead).
     Returns {"rung", "verdict", "reason", "cases", "sample": fields of a Replicate or None}; for a roof {"roof"} too.
     """
     import torch
@@ -93,12 +97,13 @@ def _measure_rung(
         if judged["verdict"] == "pass":
             begin(f"{case}: timing")
             started = _now()
-            samples = sample(call, watch, *_numbers(task))
+            samples, readings = _sample(call, watch, task)
             judged = judge()  # what was timed must still be right
             if judged["verdict"] == "pass":
                 fresh = [_on_poison(operation, case, tensors, watch, call) for _ in range(3)]
                 judged = judge()
-                measured = _plain(samples, started, task, min(fresh))
+                whole = min(watch.whole(call) for _ in range(3))
+                measured = _plain(samples, readings, started, task, min(fresh), whole)
     except Exception as error:
         finding = backend.explain(error, catalogue.source_files(operation, rung, root))
         if finding is None:
@@ -144,8 +149,8 @@ def _measure_rival(
     wrong = _rival_wrong(operation, rung, backend, case, got)
     if wrong:
         return {**result, "verdict": "fail", "reason": f"torch's own result is off: {wrong}"}
-    samples = sample(lambda: operation.rival(**inputs), watch, *_numbers(task))
-    return {**result, "sample": _plain(samples, started, task)}
+    samples, readings = _sample(lambda: operation.rival(**inputs), watch, task)
+    return {**result, "sample": _plain(samples, readings, started, task)}
 
 
 def _rival_wrong(operation: Operation, rung: Rung, backend: check.Backend, case: check.Case, got: Any) -> str:
@@ -160,9 +165,23 @@ def _rival_wrong(operation: Operation, rung: Rung, backend: check.Backend, case:
     return ""
 
 
-def _plain(samples: Samples, started: str, task: Mapping[str, Any], fresh: float | None = None) -> dict[str, Any]:
-    """Samples as the fields of a replicate record. `fresh`: the least time on poisoned outputs, seconds."""
+def _plain(
+    samples: Samples,
+    readings: Readings,
+    started: str,
+    task: Mapping[str, Any],
+    fresh: float | None = None,
+    whole: float | None = None,
+) -> dict[str, Any]:
+    """Samples as the fields of a replicate record.
+
+    fresh, whole    seconds: the least time on poisoned outputs, and by the host's clock until the whole card is idle
+    """
     status, warnings = "ok", list(samples.warnings)
+    slowed = readings.throttled()
+    if slowed:
+        status = "throttled"
+        warnings.insert(0, f"the card slowed down while it was timed: {slowed}")
     typical = statistics.median(samples.seconds)
     if fresh is not None and fresh > REUSED * typical + REUSED_S:
         status = "invalid"
@@ -171,13 +190,30 @@ def _plain(samples: Samples, started: str, task: Mapping[str, Any], fresh: float
             f"on poisoned outputs it took {fresh * 1e6:,.1f} us, timed {typical * 1e6:,.1f} us: "
             "the timed launches did not do all of the work",
         )
+    if whole is not None and whole - samples.host_seconds_median > ASIDE * typical + ASIDE_S:
+        status = "invalid"
+        warnings.insert(
+            0,
+            f"the card was busy for {whole * 1e6:,.1f} us, the timed stream for {typical * 1e6:,.1f} us: "
+            "some of the work runs on another stream",
+        )
     return {
         "replicate": 0, "seed": task["seed"], "pid_start_utc": started, "mode": "cold", "timer": samples.timer,
         "launches_per_sample": 1, "flush_bytes": samples.flush_bytes, "buffer_copies": 1,
         "t_us": [round(s * 1e6, 3) for s in samples.seconds],
         "host_us_median": round(samples.host_seconds_median * 1e6, 3), "stop": samples.stop,
-        "status": status, "warnings": warnings,
+        "status": status, "warnings": warnings, **readings.fields(),
     }  # fmt: skip
+
+
+def _sample(call: Callable[[], Any], watch: Stopwatch, task: Mapping[str, Any]) -> tuple[Samples, Readings]:
+    """Samples of a call, and what NVML said while they were taken."""
+    uuid = str(task["uuid"])
+    if uuid not in _gauges:
+        _gauges[uuid] = Gauge(uuid)
+    gauge = _gauges[uuid]
+    readings = Readings()
+    return sample(call, watch, *_numbers(task), after=lambda: gauge.after_sample(readings)), readings
 
 
 def _numbers(task: Mapping[str, Any]) -> tuple[int, int]:
