@@ -5,7 +5,7 @@ A case makes the same tensors on the card, here, and in a test later: inputs com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,12 @@ class Ready:
 
 @dataclass(frozen=True)
 class Case:
-    """`function` imports the DSL; `ready` places the tensors on a device."""
+    """`function` imports the DSL; `ready` places the tensors on a device; `inputs` says how to draw them again."""
 
     id: str
     function: Callable[[], Callable[..., None]]
     ready: Callable[[str], Ready]
+    inputs: dict[str, Any]
 
 
 def cases(dsl: str, which: str = "all") -> Iterator[Case]:
@@ -45,19 +46,29 @@ def cases(dsl: str, which: str = "all") -> Iterator[Case]:
                 yield _of_rung(operation, rung)
 
 
+def tensors(inputs: Mapping[str, Any], dsl: str) -> dict[str, Any]:
+    """A case's arguments again, on the CPU, from its `inputs`: whatever has become of the rung."""
+    if "probe" in inputs:
+        probe = next(p for p in probes.probes(dsl) if p.id == inputs["probe"])
+        return {n: v.clone() if hasattr(v, "shape") else v for n, v in probe.arguments.items()}
+    case = check.Case(tuple(inputs["shape"].items()), inputs["dtype"])
+    return check.place(catalogue.operations()[inputs["operation"]], case).arguments
+
+
 def _of_rung(operation: Operation, rung: Rung) -> Case:
     shape = next(s for s in operation.shapes.tiny if rung.serves(s))
     case = check.Case(tuple(shape.items()), rung.dtypes[0])
 
     def ready(device: str) -> Ready:
-        tensors = check.place(operation, case, device)
+        placed = check.place(operation, case, device)
 
         def judge() -> str:
-            return check.first_message(check.judge(operation, rung, case, tensors, device))
+            return check.first_message(check.judge(operation, rung, case, placed, device))
 
-        return Ready(tensors.arguments, judge)
+        return Ready(placed.arguments, judge)
 
-    return Case(operation.rung_path(rung), lambda: catalogue.function(operation, rung), ready)
+    inputs = {"operation": operation.name, "shape": dict(shape), "dtype": rung.dtypes[0]}
+    return Case(operation.rung_path(rung), lambda: catalogue.function(operation, rung), ready, inputs)
 
 
 def _of_probe(probe: probes.Probe) -> Case:
@@ -81,4 +92,4 @@ def _of_probe(probe: probes.Probe) -> Case:
 
         return Ready(arguments, judge)
 
-    return Case(probe.id, function, ready)
+    return Case(probe.id, function, ready, {"probe": probe.id})

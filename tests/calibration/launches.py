@@ -59,7 +59,7 @@ def _all(run: Any, asked: argparse.Namespace, manifest: dict[str, Any]) -> None:
     for case in cases(asked.dsl, asked.which):
         if asked.match not in case.id:
             continue
-        row: dict[str, Any] = {"case": case.id, "wrong": "", "launches": []}
+        row: dict[str, Any] = {"case": case.id, "inputs": case.inputs, "wrong": "", "launches": []}
         manifest["cases"].append(row)
         try:
             run(case, row)

@@ -42,5 +42,15 @@ PATTERNS: dict[str, list[int]] = {
     "repeating": _shuffled(2, 48, distinct=False),
     "even_lanes": _table(lambda t, lane: t if lane % 2 == 0 else -1),
     "first_nine": _table(lambda t, lane: t if lane < 9 else -1),
+    # which lanes have to agree before two parts of a warp share a wavefront?
+    "two_apart": _table(lambda t, lane: t & ~2),
+    "four_apart": _table(lambda t, lane: t & ~4),
+    "pairs_some_off": _table(lambda t, lane: -1 if lane in (3, 8, 21) else t // 2),
+    "pairs_but_one": _table(lambda t, lane: 40 if lane == 5 else t // 2),
+    "pairs_in_first_half": _table(lambda t, lane: t // 2 if lane < 16 else t),
+    "pairs_and_two_apart": _table(lambda t, lane: t // 2 if lane < 16 else t & ~2),
+    "pairs_apart": _table(lambda t, lane: t // 2 * 16),
+    "pairs_in_two_rows": _table(lambda t, lane: t % 32 // 2 % 8 + t // 16 * 33),
+    "odd_quarter": _table(lambda t, lane: t if lane // 8 == 2 and lane % 2 == 0 else t // 2),
     "one_lane": _table(lambda t, lane: 7 if lane == 3 else -1),
 }

@@ -27,16 +27,19 @@ RUNS = (
     "cupy-probes", "cupy-rungs", "numba-rungs", "triton-rungs", "triton-probes", "numba-probes",
 )  # fmt: skip
 
-# Counters of the hardware. Each is a whole base name; ".sum" is asked for.
-HARDWARE = (
-    r"l1tex__t_(requests|sectors)_pipe_lsu_mem_(global|local)_op_(ld|st|red|atom|ldgsts|ldgsts_cache_\w+)",
-    r"l1tex__t_(requests|sectors)_pipe_lsu",
+# Counters of the hardware, each pattern a whole base name of which ".sum" is asked for. Memory: for rungs and probes.
+MEMORY = (
+    r"l1tex__t_(requests|sectors)_pipe_lsu_mem_(global|local)_op_(ld|st|red|atom|ldgsts|ldgsts_cache_(access|bypass))",
     r"l1tex__data_pipe_lsu_wavefronts_mem_shared(_op_(ld|st|atom|red|ldgsts|ldsm)|_cmd_(read|write))?",
     r"l1tex__data_bank_conflicts_pipe_lsu_mem_shared(_op_(ld|st|atom|red|ldgsts|ldsm))?",
-    r"smsp__inst_executed(_op_(shared|global|local|generic|ldsm|ldgsts|branch|shared_ld|shared_st|global_ld|global_st"
-    r"|global_red|global_atom|shared_atom|local_ld|local_st)\w*)?",
+    r"smsp__inst_executed",
+    r"smsp__inst_executed_op_(shared|shared_(ld|st|atom)|global_(ld|st|red|atom)|local_(ld|st)|ldsm|ldgsts)",
+)
+# Instructions by pipe: for the rungs.
+PIPES = (
     r"sm__inst_executed_pipe_(adu|alu|cbu|fma|fmaheavy|fp16|fp64|lsu|tensor|uniform|xu)",
     r"smsp__thread_inst_executed(_pred_on)?",
+    r"smsp__inst_executed_op_(branch|generic\w*)",
 )
 # Counted by patched code: exact by opcode, and slow. For the rungs only.
 PATCHED = (
@@ -47,9 +50,11 @@ PATCHED_CERTAIN = tuple(
     f"smsp__sass_thread_inst_executed_op_{op}_pred_on" for op in ("fadd", "fmul", "ffma", "dadd", "dmul", "dfma")
 )  # if the list leaves such metrics out
 # Per instruction and not in ncu's list of names; a run without them follows if they are refused.
+SECTION = "section:SourceCounters"
 SOURCE = (
-    "inst_executed", "thread_inst_executed", "memory_l1_wavefronts_shared", "memory_l1_wavefronts_shared_ideal",
-    "memory_l1_tag_requests_global", "memory_l2_theoretical_sectors_global", "launch__registers_per_thread",
+    SECTION, "inst_executed", "thread_inst_executed", "memory_l1_tag_requests_global",
+    "memory_l1_wavefronts_shared", "memory_l1_wavefronts_shared_ideal", "memory_l2_theoretical_sectors_global",
+    "launch__registers_per_thread",
 )  # fmt: skip
 # If the list of names cannot be had: names that every ncu of recent years knows.
 CERTAIN = (
@@ -121,18 +126,23 @@ class Session:
         code, listing = self.call([self.ncu, "--query-metrics"], 60, "query")
         names = base_names(listing)
         self.log(f"ncu names {len(names)} metrics (exit {code})")
-        hardware = chosen(names, HARDWARE) or list(CERTAIN)
+        memory = chosen(names, MEMORY) or list(CERTAIN)
+        pipes = chosen(names, PIPES)
         patched = chosen(names, PATCHED) or list(PATCHED_CERTAIN)
-        for pattern in (*HARDWARE, *PATCHED):
+        for pattern in (*MEMORY, *PIPES, *PATCHED):
             if not chosen(names, [pattern]):
                 self.log(f"dropped, no metric of this ncu matches: {pattern}")
-        sums = [f"{name}.sum" for name in hardware]
-        full = [*sums, *(f"{name}.sum" for name in patched), *SOURCE]
+        few = [f"{name}.sum" for name in memory]
+        hardware = [*few, *(f"{name}.sum" for name in pipes)]
+        counted = [*hardware, *(f"{name}.sum" for name in patched)]
+        certain = [f"{name}.sum" for name in CERTAIN]
         for label, probes, rungs in (
-            ("all", sums, full),
-            ("no source metrics", sums, [m for m in full if m not in SOURCE]),
-            ("hardware", sums, sums),
-            ("certain", [f"{n}.sum" for n in CERTAIN], [f"{n}.sum" for n in CERTAIN]),
+            ("all", few, [*counted, *SOURCE]),
+            ("all but named source metrics", few, [*counted, SECTION]),
+            ("hardware and source counters", few, [*hardware, SECTION]),
+            ("no source metrics", few, counted),
+            ("hardware", few, hardware),
+            ("certain", certain, certain),
         ):
             if self._smoke(rungs, label):
                 self.metrics = {"probes": probes, "rungs": rungs}
@@ -152,9 +162,11 @@ class Session:
         return False
 
     def _ncu(self, metrics: Sequence[str]) -> list[str]:
+        sections = ["--section", SECTION.removeprefix("section:")] if SECTION in metrics else []
+        names = ",".join(m for m in metrics if m != SECTION)
         return [
             self.ncu, "--profile-from-start", "off", "--clock-control", "none", "--cache-control", "none",
-            "--target-processes", "all", "--print-units", "base", "--metrics", ",".join(metrics),
+            "--target-processes", "all", "--print-units", "base", *sections, "--metrics", names,
         ]  # fmt: skip
 
     def run(self, name: str, limit: float) -> None:

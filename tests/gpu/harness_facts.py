@@ -90,7 +90,7 @@ def main() -> int:
     parts: list[tuple[str, Callable[[], Any]]] = [
         ("events", lambda: events(watch)),
         ("globaltimer", globaltimer),
-        ("clock", clock),
+        ("clock", lambda: clock(watch)),
         ("empty", lambda: empty(watch)),
         ("flush", lambda: flush(watch)),
         ("patterns", lambda: patterns(watch)),
@@ -137,29 +137,23 @@ def globaltimer() -> dict[str, Any]:
     return {"least_ns": min(gaps), "median_ns": statistics.median(gaps), "most_ns": max(gaps)}
 
 
-def clock() -> dict[str, Any]:
+def clock(watch: Stopwatch) -> dict[str, Any]:
     """Ten spins of 20 ms; torch's own spin beside them."""
     import cupy
     import torch
 
     spin, out = kernels().get_function("spin"), cupy.zeros(4, dtype=cupy.int64)
+    cycles = 40_000_000
     mhz, event_ratio = [], []
     for _ in range(10):
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begin.record()
-        spin((1,), (1,), (out, cupy.int64(40_000_000)))
-        end.record()
-        end.synchronize()
+        lap = watch.lap(lambda: spin((1,), (1,), (out, cupy.int64(cycles))))
         c0, c1, t0, t1 = (int(v) for v in out.get())
         mhz.append((c1 - c0) / (t1 - t0) * 1e3)
-        event_ratio.append(begin.elapsed_time(end) * 1e6 / (t1 - t0))
-    begin.record()
-    torch.cuda._sleep(40_000_000)
-    end.record()
-    end.synchronize()
+        event_ratio.append(lap.device * 1e9 / (t1 - t0))
+    slept = watch.lap(lambda: torch.cuda._sleep(cycles)).device
     return {
         "stamped_mhz": [round(v, 2) for v in mhz], "event_over_globaltimer": [round(v, 5) for v in event_ratio],
-        "torch_sleep_cycles_per_us": round(40_000_000 / (begin.elapsed_time(end) * 1e3), 1), "nvml_mhz": _nvml_clock(),
+        "torch_sleep_cycles_per_us": round(cycles / slept / 1e6, 1), "nvml_mhz": _nvml_clock(),
     }  # fmt: skip
 
 
