@@ -57,6 +57,12 @@ def _counts() -> list[str]:
     return notes.check_tables()
 
 
+def _results() -> list[str]:
+    from warpbench import results
+
+    return results.stale()
+
+
 # -- what any text must be -----------------------------------------------------------------------------------------
 FOLDERS = ("warpbench", "ptxvm", "kernels", "exercises", "tests", ".ci")
 FILES = (
@@ -112,6 +118,7 @@ CHECKS: dict[str, Callable[[], list[str]]] = {
     "import rules": _imports,
     "operations": _operations,
     "tables of counts": _counts,
+    "results of cards": _results,
     "exercises": _exercises,
     "cards and features": _cards,
 }
