@@ -70,7 +70,7 @@ def prove(course: Course, exercise: Exercise, with_mutants: bool) -> Proof:
         if not paths:
             proof.problems.append("there is no mutant, so nothing shows that a wrong answer is found")
         for path in paths:
-            proof.problems += _mutant(course, exercise, solution, path)
+            proof.problems += mutant(course, exercise, solution, path)
     return proof
 
 
@@ -82,7 +82,7 @@ def judge(course: Course, exercise: Exercise, texts: Mapping[str, str]) -> Verdi
         return course.check(exercise, Path(folder), marks=False)
 
 
-def _mutant(course: Course, exercise: Exercise, solution: Mapping[str, str], path: Path) -> list[str]:
+def mutant(course: Course, exercise: Exercise, solution: Mapping[str, str], path: Path) -> list[str]:
     """What is wrong with a mutant's death. It replaces the exercise's file of its kind."""
     text = path.read_text(encoding="utf-8")
     expected = EXPECT.fullmatch(text.partition("\n")[0])
