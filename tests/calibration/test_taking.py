@@ -26,9 +26,9 @@ RAW = """==PROF== Connected to process 123
 "ID","Process ID","Process Name","Host Name","Kernel Name","Context","Stream","Block Size","Grid Size","Device","CC",\
 "l1tex__t_sectors_pipe_lsu_mem_global_op_ld.sum","smsp__inst_executed.sum","gpu__time.avg"
 "","","","","","","","","","","","sector","inst","ns"
-"0","123","python3","127.0.0.1","void at::fill(float)","1","7","(128, 1, 1)","(1, 1, 1)","0","9.0","4","10","1.5"
-"1","123","python3","127.0.0.1","scale(const float *)","1","7","(64, 1, 1)","(2, 1, 1)","0","9.0","1,024","20","2.5"
-"2","123","python3","127.0.0.1","ns::scale<(int)4>(int)","1","7","(64, 1, 1)","(2, 1, 1)","0","9.0","12","30","2.5"
+"0","123","python3","here","void at::fill(float)","1","7","(128, 1, 1)","(1, 1, 1)","0","9.0","4","10","1.5"
+"1","123","python3","here","scale(const float *)","1","7","(64, 1, 1)","(2, 1, 1)","0","9.0","1,024","20","2.5"
+"2","123","python3","here","ns::scale<(int)4>(int)","1","7","(64, 1, 1)","(2, 1, 1)","0","9.0","12","30","2.5"
 """
 
 SOURCE = """"Kernel Name","scale(const float *)"
