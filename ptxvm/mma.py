@@ -1,4 +1,4 @@
-"""`mma.sync` and `ldmatrix`: which lane holds which element, and the product of whole tiles.
+"""`mma.sync` and `ldmatrix`: which lane holds which element. `tensorcore` says how the products are added.
 
 Fragments of all 16-row shapes follow one rule. e is the number of elements in a 32-bit register, l the lane, j < e,
 and / divides integers:
@@ -7,31 +7,33 @@ and / divides integers:
     B, register r      row (l%4)*e + j + r*4e          column l/4
     C and D, value i   row l/4 + 8*(i>>1)              column (l%4)*2 + (i&1)
 
-Products of f16, bf16, tf32 and fp8 are exact in float32; their sums are rounded by `np.matmul` in float32, not as a
-tensor core does it (which truncates and aligns in its own way), so results agree within tolerance and not to the last
-bit. Integer sums are exact.
+So every part of an index is a part of a row or a column, and a tile is its registers with the axes in another order.
+Tiles have the axes (k, row or column, c, w) and (row, column, c, w): the warps come last.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 
 import numpy as np
 
 from ptxvm import halves
 from ptxvm.errors import LaneFault
 from ptxvm.group import WARP, Array, Group
+from ptxvm.tensorcore import dot, fp8_dot
 
-# element type -> (elements in a 32-bit register, decoder of unsigned elements to what matmul multiplies)
+_HALVES = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)  # faster than a conversion
+_BYTES = {kind: halves.from_fp8(np.arange(256, dtype=np.uint8), kind).astype(np.float32) for kind in ("e4m3", "e5m2")}
+
+# element type -> (elements in a 32-bit register, decoder of unsigned elements to float32)
 ELEMENTS: dict[str, tuple[int, Callable[[Array], Array]]] = {
-    "f16": (2, lambda x: x.view(np.float16).astype(np.float32)),
+    "f16": (2, _HALVES.take),
     "bf16": (2, halves.from_bf16),
     "tf32": (1, lambda x: (x & np.uint32(0xFFFFE000)).view(np.float32)),  # the low 13 bits are ignored
-    "e4m3": (4, lambda x: halves.from_fp8(x, "e4m3").astype(np.float32)),
-    "e5m2": (4, lambda x: halves.from_fp8(x, "e5m2").astype(np.float32)),
-    "s8": (4, lambda x: x.view(np.int8).astype(np.float64)),
-    "u8": (4, lambda x: x.astype(np.float64)),
+    "e4m3": (4, _BYTES["e4m3"].take),
+    "e5m2": (4, _BYTES["e5m2"].take),
+    "s8": (4, lambda x: x.view(np.int8).astype(np.float32)),
+    "u8": (4, lambda x: x.astype(np.float32)),
 }
 SHAPES: dict[tuple[int, int, int], set[str]] = {
     (16, 8, 4): {"tf32"},
@@ -41,46 +43,47 @@ SHAPES: dict[tuple[int, int, int], set[str]] = {
 }
 
 
-@cache
-def positions(operand: str, rows: int, columns: int, elements: int) -> tuple[Array, Array]:
-    """Row and column of every element of A or B: arrays (registers, 32 lanes, elements)."""
-    count = rows * columns // (WARP * elements)
-    r = np.arange(count)[:, None, None]
-    lane = np.arange(WARP)[None, :, None]
-    j = np.arange(elements)[None, None, :]
-    if operand == "a":
-        return lane // 4 + 8 * (r & 1) + 0 * j, (lane % 4) * elements + j + (r >> 1) * 4 * elements
-    return (lane % 4) * elements + j + r * 4 * elements, lane // 4 + 0 * j + 0 * r
-
-
-@cache
-def accumulator_positions() -> tuple[Array, Array]:
-    """Row and column of the four values of C and D: arrays (4, 32 lanes)."""
-    i = np.arange(4)[:, None]
-    lane = np.arange(WARP)[None, :]
-    return lane // 4 + 8 * (i >> 1), (lane % 4) * 2 + (i & 1)
-
-
 def _whole_warps(g: Group) -> None:
     lanes = g.warp_lanes()
     if lanes is not None and not lanes.all():
         raise LaneFault("inactive lane", "a matrix instruction needs all 32 lanes of the warp", np.ones((1, 1), bool))
 
 
-def _tile(g: Group, operand: str, registers: list[Array], rows: int, columns: int, kind: str) -> Array:
-    """The registers of all warps as decoded tiles (c, w, rows, columns)."""
-    elements, decode = ELEMENTS[kind]
-    row, column = positions(operand, rows, columns, elements)
+def _words(g: Group, registers: list[Array]) -> Array:
+    """Registers of all warps as (registers, 8, 4, c, w): lane l is at [l/4, l%4]."""
     tables = [g.by_warp(r.view(np.uint32)) for r in registers]
-    ctas = max(t.shape[0] for t in tables)
-    warps = tables[0].shape[1]
-    parts = np.empty((ctas, warps, len(tables), WARP), np.uint32)
+    ctas, warps = max(t.shape[0] for t in tables), tables[0].shape[1]
+    words = np.empty((len(tables), 8, 4, ctas, warps), np.uint32)
     for i, t in enumerate(tables):
-        parts[:, :, i] = t
-    split = parts.view(f"u{4 // elements}").reshape(ctas, warps, len(tables), WARP, elements)
-    raw = np.empty((ctas, warps, rows * columns), split.dtype)
-    raw[:, :, (row * columns + column).ravel()] = split.reshape(ctas, warps, -1)
-    return decode(raw).reshape(ctas, warps, rows, columns)
+        words[i] = t.reshape(-1, warps, 8, 4).transpose(2, 3, 0, 1)
+    return words
+
+
+def _factor(g: Group, operand: str, registers: list[Array], kind: str) -> Array:
+    """The tile of A as (k, 16, c, w), or of B as (k, 8, c, w), decoded to float32."""
+    elements, decode = ELEMENTS[kind]
+    words = _words(g, registers)
+    count, _, _, ctas, warps = words.shape
+    values = decode(words.view(f"u{4 // elements}"))
+    if operand == "a":  # register (2 r + s), lane (l, m), element j: row (s, l), column (r, m, j)
+        split = values.reshape(count // 2, 2, 8, 4, ctas, warps, elements)
+        return split.transpose(0, 3, 6, 1, 2, 4, 5).reshape(-1, 16, ctas, warps)
+    split = values.reshape(count, 8, 4, ctas, warps, elements)  # register r, lane (l, m): row (r, m, j), column l
+    return split.transpose(0, 2, 5, 1, 3, 4).reshape(-1, 8, ctas, warps)
+
+
+def _accumulator(words: Array) -> Array:
+    """Four values of a lane, (4, 8, 4, c, w), as (16, 8, c, w).
+
+    Value (2 s + t), lane (l, m): row (s, l), column (m, t).
+    """
+    return words.reshape(2, 2, 8, 4, *words.shape[3:]).transpose(0, 2, 3, 1, 4, 5).reshape(16, 8, *words.shape[3:])
+
+
+def _values(tile: Array) -> Array:
+    """The inverse of `_accumulator`, as (4, c, w, 32)."""
+    split = tile.reshape(2, 8, 4, 2, *tile.shape[2:])
+    return split.transpose(0, 3, 4, 5, 1, 2).reshape(4, *tile.shape[2:], WARP)
 
 
 def mma(
@@ -98,29 +101,29 @@ def mma(
     c: four float32 or int32 arrays, or two uint32 arrays of packed f16. Returns registers of D in the form of c.
     """
     _whole_warps(g)
-    m, n, k = shape
-    left = _tile(g, "a", a, m, k, kinds[0])
-    right = _tile(g, "b", b, k, n, kinds[1])
-    product = np.matmul(left, right)  # (c, w, m, n) float32, or float64 with exact integers
-    row, column = accumulator_positions()
-    values = product[:, :, row, column]  # (c, w, 4, 32)
+    left, right = _factor(g, "a", a, kinds[0]), _factor(g, "b", b, kinds[1])
     if kinds[2] == "s32":
-        return _add_integers(g, values, c, saturate)
+        return _integers(g, left, right, c, saturate)
+    add = fp8_dot if kinds[0] in _BYTES else dot
+    words = _words(g, c)
     if kinds[2] == "f32":
-        return [g.from_warp(values[:, :, i] + g.by_warp(c[i])) for i in range(4)]
-    out = []
-    for i in range(2):  # two halves in each register: values 2i (low) and 2i + 1 (high)
-        packed = np.ascontiguousarray(g.by_warp(c[i].view(np.uint32)))
-        halves_in = packed.view(np.float16).reshape(*packed.shape, 2).astype(np.float32)
-        total = np.stack([values[:, :, 2 * i], values[:, :, 2 * i + 1]], axis=-1) + halves_in
-        out.append(g.from_warp(np.ascontiguousarray(total.astype(np.float16)).view(np.uint32)[..., 0]))
-    return out
+        total = _values(add(left, right, _accumulator(words.view(np.float32))))
+        return [g.from_warp(one) for one in total]
+    # a register of C holds two values: the first register 0 and 1, the second 2 and 3
+    pairs = _HALVES.take(words.view(np.uint16)).reshape(*words.shape, 2)
+    given = pairs.transpose(0, 5, 1, 2, 3, 4).reshape(4, *words.shape[1:])
+    total = _values(add(left, right, _accumulator(given), half=True)).astype(np.float16)
+    bits = total.view(np.uint16).astype(np.uint32)
+    return [g.from_warp(bits[2 * i] | bits[2 * i + 1] << np.uint32(16)) for i in range(2)]
 
 
-def _add_integers(g: Group, values: Array, c: list[Array], saturate: bool) -> list[Array]:
+def _integers(g: Group, left: Array, right: Array, c: list[Array], saturate: bool) -> list[Array]:
+    """Sums of products of 8-bit numbers are exact in float32: 32 * 255^2 < 2^24."""
+    product = np.matmul(left.transpose(2, 3, 1, 0), right.transpose(2, 3, 0, 1))  # (c, w, 16, 8)
+    values = _values(product.transpose(2, 3, 0, 1))
     out = []
     for i in range(4):
-        total = values[:, :, i].astype(np.int64) + g.by_warp(c[i]).astype(np.int64)
+        total = values[i].astype(np.int64) + g.by_warp(c[i]).astype(np.int64)
         if saturate:
             total = np.clip(total, -(2**31), 2**31 - 1)
         out.append(g.from_warp(total.astype(np.int32)))

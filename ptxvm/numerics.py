@@ -2,12 +2,14 @@
 
 rounding    float32 and float64: modes, `.ftz`, `.sat`, min, max, fma, and `select`
 exact       float64 fma and directed modes
+approximate `.approx` and `.full` of float32
 halves      float16, bfloat16, tf32, fp8, packed pairs
 integers    division, carries, bit fields, byte permutes
 """
 
 import numpy as np
 
+from ptxvm.approximate import *  # noqa: F403
 from ptxvm.exact import *  # noqa: F403
 from ptxvm.halves import *  # noqa: F403
 from ptxvm.integers import *  # noqa: F403

@@ -6,7 +6,8 @@ Rounding to odd is the tool for one correct rounding through a wider format (Bol
 correctly rounded sums: proved algorithms using rounding to odd", 2008): a float64 sum that was inexact keeps its last
 bit set, so that a later rounding to at most 51 bits, in any mode, sees on which side the true value lies.
 
-Not imitated: the payload and the sign of a NaN. NVIDIA cards deliver 0x7fffffff; here it is what the CPU gives.
+Not imitated but in `approximate`: the payload and the sign of a NaN. NVIDIA cards deliver 0x7fffffff; here it is what
+the CPU gives.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Floating-point arithmetic: add sub mul fma div rcp sqrt rsqrt ex2 lg2 sin cos tanh copysign abs neg min max.
 
 f32 and f64 are NumPy's own. float16 and bfloat16 are computed on float32 and rounded once; packed types on arrays with
-a last axis of 2. `.approx` and `.full` use NumPy's functions, which are more exact than a card's; the cases where a
-card's approximation gives 0 or NaN for huge operands (`div.approx` with |b| > 2^126) are not imitated.
+a last axis of 2. `approximate` says how near `.approx` and `.full` of f32 come to a card.
 """
 
 from __future__ import annotations
@@ -132,7 +131,12 @@ def div(w: BlockWriter, ins: Instruction) -> None:
     d, a, b = operands(ins, 3)
     kind = types[0]
     x, y = (decode(w, o, kind, "ftz" in words) for o in (a, b))
-    finish(w, d, f"{x} / {y}" if mode == "rn" else f"nm.div{_width(kind)}_mode({x}, {y}, {mode!r})", words, kind)
+    near = next((word for word in ("approx", "full") if word in words), None)
+    if near is not None:
+        text = f"nm.div_{near}({x}, {y})"
+    else:
+        text = f"{x} / {y}" if mode == "rn" else f"nm.div{_width(kind)}_mode({x}, {y}, {mode!r})"
+    finish(w, d, text, words, kind)
 
 
 def _quotient(ins: Instruction, words: set[str], types: list[str], near: str) -> str:
@@ -157,13 +161,8 @@ def rcp(w: BlockWriter, ins: Instruction) -> None:
     kind = types[0]
     one = f"np.float{_width(kind)}(1)"
     x = decode(w, a, kind, "ftz" in words)
-    finish(
-        w,
-        d,
-        f"{one} / {x}" if mode == "rn" else f"nm.div{_width(kind)}_mode(np.full((1, 1), {one}), {x}, {mode!r})",
-        words,
-        kind,
-    )
+    text = f"{one} / {x}" if mode == "rn" else f"nm.div{_width(kind)}_mode(np.full((1, 1), {one}), {x}, {mode!r})"
+    finish(w, d, f"nm.one_nan({text})" if "approx" in words else text, words, kind)
 
 
 @emits("sqrt")
@@ -174,7 +173,8 @@ def sqrt(w: BlockWriter, ins: Instruction) -> None:
     d, a = operands(ins, 2)
     kind = types[0]
     x = decode(w, a, kind, "ftz" in words)
-    finish(w, d, f"np.sqrt({x})" if mode == "rn" else f"nm.sqrt{_width(kind)}_mode({x}, {mode!r})", words, kind)
+    text = f"np.sqrt({x})" if mode == "rn" else f"nm.sqrt{_width(kind)}_mode({x}, {mode!r})"
+    finish(w, d, f"nm.one_nan({text})" if "approx" in words else text, words, kind)
 
 
 @emits("rsqrt")
@@ -188,32 +188,35 @@ def rsqrt(w: BlockWriter, ins: Instruction) -> None:
     if kind == "f64":
         x = w.use(a, kind)
         return w.define(d, f"nm.rsqrt_approx_f64({x})" if "ftz" in words else f"np.float64(1) / np.sqrt({x})", kind)
-    finish(w, d, f"np.float32(1) / np.sqrt({decode(w, a, kind, 'ftz' in words)})", words, kind)
+    finish(w, d, f"nm.rsqrt_approx({decode(w, a, kind, 'ftz' in words)})", words, kind)
 
 
 # -- functions ---------------------------------------------------------------------------------------------------
+# name -> (function of f32, function of other types on float32, types)
 FUNCTIONS = {
-    "ex2": ("np.exp2", frozenset({"f32", *HALVES})),
-    "lg2": ("np.log2", frozenset({"f32"})),
-    "sin": ("np.sin", frozenset({"f32"})),
-    "cos": ("np.cos", frozenset({"f32"})),
-    "tanh": ("np.tanh", frozenset({"f32", *HALVES})),
+    "ex2": ("nm.ex2_approx({x})", "np.exp2({x})", frozenset({"f32", *HALVES})),
+    "lg2": ("nm.lg2_approx({x})", "", frozenset({"f32"})),
+    "sin": ("nm.sine({x})", "", frozenset({"f32"})),
+    "cos": ("nm.cosine({x})", "", frozenset({"f32"})),
+    "tanh": ("nm.tanh_approx({x})", "np.tanh({x})", frozenset({"f32", *HALVES})),
 }
 
 
 @emits(*FUNCTIONS)
 def function(w: BlockWriter, ins: Instruction) -> None:
-    """`ex2`, `lg2`, `sin`, `cos`, `tanh` `.approx`: more exact here than on a card (tanh: 2^-11 there)."""
+    """`ex2`, `lg2`, `sin`, `cos`, `tanh` `.approx`."""
     words, types = form(ins, "approx ftz")
-    name, kinds = FUNCTIONS[ins.parts[0]]
+    name = ins.parts[0]
+    single, other, kinds = FUNCTIONS[name]
     d, a = operands(ins, 2)
     if "approx" not in words or len(types) != 1 or types[0] not in kinds:
         raise refuse(ins)
-    if "ftz" in words and (name == "np.tanh" or types[0] in ("f16", "f16x2")):
+    if "ftz" in words and (name == "tanh" or types[0] in ("f16", "f16x2")):
         raise refuse(ins)
-    if "ftz" not in words and name == "np.exp2" and types[0] in BFLOATS:
+    if "ftz" not in words and name == "ex2" and types[0] in BFLOATS:
         raise refuse(ins)
-    finish(w, d, f"{name}({decode(w, a, types[0], 'ftz' in words)})", words, types[0])
+    text = single if types[0] == "f32" else other
+    finish(w, d, text.format(x=decode(w, a, types[0], "ftz" in words)), words, types[0])
 
 
 # -- signs, min, max ---------------------------------------------------------------------------------------------

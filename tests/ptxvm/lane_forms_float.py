@@ -35,7 +35,7 @@ FLOATING = [
     ),
     *plain("div." + DIRECTED + "{- .ftz}.f32", 2),
     *plain("div." + DIRECTED + ".f64", 2),
-    *special("div.{full approx}{- .ftz}.f32", "f32", "divisor"),
+    *plain("div.{full approx}{- .ftz}.f32", 2),
     *plain("{rcp sqrt}." + DIRECTED + "{- .ftz}.f32", 1),
     *plain("{rcp sqrt}." + DIRECTED + ".f64", 1),
     *plain("{rcp sqrt rsqrt}.approx{- .ftz}.f32", 1),

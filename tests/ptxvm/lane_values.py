@@ -9,7 +9,7 @@ import struct
 from tests.ptxvm.scalar.formats import FORMATS, Format
 
 REGISTER = {
-    "pred": 1, "count": 32, "angle": 32, "exponent": 32, "divisor": 32, "u8": 32, "s8": 32, "bf16": 16, "tf32": 32,
+    "pred": 1, "count": 32, "angle": 32, "exponent": 32, "u8": 32, "s8": 32, "bf16": 16, "tf32": 32,
     "f16x2": 32, "bf16x2": 32, "f32x2": 64, "u16x2": 32, "s16x2": 32, "e4m3x2": 16, "e5m2x2": 16,
 }  # fmt: skip
 PACKED = {
@@ -68,9 +68,8 @@ def _edges(kind: str) -> list[int]:
         return list(COUNTS)
     if kind in FORMATS:
         return _float_edges(FORMATS[kind])
-    if kind in ("angle", "exponent", "divisor"):
-        edges = _float_edges(FORMATS["f32"])
-        return [e for e in edges if _moderate(e)] if kind == "divisor" else edges
+    if kind in ("angle", "exponent"):
+        return _float_edges(FORMATS["f32"])
     if kind in PACKED:
         element, bits = PACKED[kind]
         single = _edges(element)
@@ -78,15 +77,6 @@ def _edges(kind: str) -> list[int]:
     bits = register_bits(kind)
     top, half = 1 << (bits - 1), 1 << bits // 2
     return [0, 1, 2, 3, top - 1, top, top + 1, 2 * top - 1, 2 * top - 2, 0x7F, 0x80, 0xFF, half - 1, half]
-
-
-def _moderate(pattern: int) -> bool:
-    """Whether a float32 lies in [2^-126, 2^126] or is infinite, zero or NaN.
-
-    Elsewhere `div.approx` gives 0 on a card and the more exact quotient in ptxvm, as the emitter says.
-    """
-    exponent = (pattern >> 23) & 0xFF
-    return 1 <= exponent < 253 or pattern & 0x7FFFFFFF == 0 or exponent == 255
 
 
 def _float_edges(f: Format) -> list[int]:
@@ -112,10 +102,6 @@ def _one(kind: str, rng: random.Random) -> int:
         return _bits(rng.uniform(-7, 7) if rng.random() < 0.6 else rng.uniform(-300, 300))
     if kind == "exponent":
         return _bits(rng.uniform(-4, 4) if rng.random() < 0.6 else rng.uniform(-160, 135))
-    if kind == "divisor":
-        while not _moderate(pattern := _float(FORMATS["f32"], rng)):
-            pass
-        return pattern
     if kind in FORMATS:
         return _float(FORMATS[kind], rng)
     if kind in PACKED:

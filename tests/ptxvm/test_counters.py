@@ -103,6 +103,80 @@ def test_wide_shared_accesses_go_by_half_and_quarter_warps(width, registers, lan
     assert c.shared_wavefronts == c.shared_wavefronts_ideal == 32 * (32 // lanes)
 
 
+PAIRS = "shr.u32 %r1, %t, 1;"  # elements 0 0 1 1 2 2 ..
+TWO_APART = "shr.u32 %r1, %t, 2; shl.b32 %r1, %r1, 1; and.b32 %r9, %t, 1; add.s32 %r1, %r1, %r9;"  # 0 1 0 1 2 3 2 3 ..
+FOUR_APART = "shr.u32 %r1, %t, 3; shl.b32 %r1, %r1, 2; and.b32 %r9, %t, 3; add.s32 %r1, %r1, %r9;"
+
+
+def wide_load(index: str, unit: int) -> str:
+    """A load of `unit` bytes at `unit` times the index, after the whole tile was written; 4 blocks of 8 warps."""
+    width, registers = {8: ("v2.f32", "{%f1, %f2}"), 16: ("v4.f32", "{%f1, %f2, %f3, %f4}")}[unit]
+    fill = "mov.u32 %r2, s; shl.b32 %r1, %t, 4; add.s32 %r3, %r2, %r1; st.shared.v4.f32 [%r3], {%f1, %f2, %f3, %f4};"
+    load = f"{index} mul.lo.s32 %r1, %r1, {unit}; add.s32 %r3, %r2, %r1; ld.shared.{width} {registers}, [%r3];"
+    return f"{fill} bar.sync 0; {load}"
+
+
+FILL = 32 * 4  # wavefronts of the store in `wide_load`: 32 warps, a quarter at a time
+
+
+@pytest.mark.parametrize(
+    ("index", "halves"),
+    [
+        ("mov.u32 %r1, %t;", 2),
+        ("mov.u32 %r1, 5;", 1),
+        (PAIRS, 1),
+        (TWO_APART, 1),
+        (FOUR_APART, 2),  # as few words as in pairs, and yet
+    ],
+)
+@pytest.mark.parametrize("unit", [8, 16])
+def test_loads_of_agreeing_lanes_go_two_groups_at_a_time(index, halves, unit):
+    """8 bytes: two halves of a warp; 16 bytes: twice two quarters. No two words on one bank in any of these."""
+    c = count(wide_load(index, unit), shared=TILE)
+    assert c.shared_wavefronts - FILL == c.shared_wavefronts_ideal - FILL == 32 * halves * unit // 8
+
+
+@pytest.mark.parametrize(
+    "exception",
+    [
+        "setp.eq.s32 %p1, %r9, 5; @%p1 add.s32 %r1, %r1, 6;",  # lane 5 reads the first word of the other half
+        "setp.ge.s32 %p1, %r9, 16; @%p1 and.b32 %r1, %t, -3;",  # pairs in the first half, two apart in the second
+    ],
+)
+def test_one_rule_must_hold_in_the_whole_warp(exception):
+    c = count(wide_load(f"{PAIRS} and.b32 %r9, %t, 31; {exception}", 8), shared=TILE)
+    assert c.shared_wavefronts - FILL == 32 * 2
+
+
+def test_lanes_that_are_off_agree_with_any():
+    pairs = f"and.b32 %r9, %t, 3; setp.ne.s32 %p1, %r9, 3; {PAIRS}"
+    c = count(wide_load(pairs, 8).replace("ld.shared", "@%p1 ld.shared"), shared=TILE)
+    assert c.shared_wavefronts - FILL == c.shared_wavefronts_ideal - FILL == 32
+
+
+def test_going_together_that_saves_nothing_is_no_conflict():
+    """Pairs 8 bytes wide, 16 banks apart in the two halves of the warp or on the same ones: 1 pass together, or 2."""
+    together = "shr.u32 %r1, %t, 1; and.b32 %r1, %r1, 15;"
+    meeting = "and.b32 %r9, %t, 15; shr.u32 %r1, %r9, 1; and.b32 %r9, %t, 16; add.s32 %r1, %r1, %r9;"
+    for index, passes in ((together, 1), (meeting, 2)):
+        c = count(wide_load(index, 8), shared=TILE)
+        assert c.shared_wavefronts - FILL == c.shared_wavefronts_ideal - FILL == 32 * passes
+
+
+@pytest.mark.parametrize(
+    ("width", "registers", "unit"), [("v2.f32", "{%f1, %f2}", 8), ("v4.f32", "{%f1, %f2, %f3, %f4}", 16)]
+)
+def test_stores_of_agreeing_lanes_go_one_group_at_a_time(width, registers, unit):
+    c = count(shared_access(PAIRS, width, registers, unit), shared=TILE)
+    assert c.shared_wavefronts == c.shared_wavefronts_ideal == 32 * unit // 4
+
+
+def test_lanes_below_the_first_ones_address_count():
+    """Lane l at word 32 * (31 - l): all on one bank, the first lane has the highest address."""
+    c = count(shared_access("and.b32 %r1, %t, 31; xor.b32 %r1, %r1, 31; shl.b32 %r1, %r1, 5;"), shared=TILE)
+    assert c.shared_wavefronts == 32 * 32
+
+
 def test_a_shared_broadcast_is_one_wavefront():
     body = shared_access("mov.u32 %r1, %t;") + "bar.sync 0; ld.shared.f32 %f2, [%r2];"
     c = count(body, shared=TILE)
@@ -118,6 +192,43 @@ def test_contention_of_atomics(modulus, contention):
     c = count(body)
     assert c.atomics == 1024
     assert c.atomic_contention == contention
+
+
+def add_at(index: str, space: str) -> str:
+    """One is added at the word of this index, of y or of shared memory that holds zeros."""
+    if space == "global":
+        return f"{index} mul.wide.u32 %rd1, %r1, 4; add.s64 %rd2, %y, %rd1; red.global.add.u32 [%rd2], 1;"
+    fill = "mov.u32 %r2, s; shl.b32 %r1, %t, 2; add.s32 %r3, %r2, %r1; st.shared.u32 [%r3], 0; bar.sync 0;"
+    return f"{fill} {index} shl.b32 %r1, %r1, 2; add.s32 %r3, %r2, %r1; red.shared.add.u32 [%r3], 1;"
+
+
+@pytest.mark.parametrize(
+    ("index", "sectors", "wavefronts"),
+    [
+        ("and.b32 %r1, %t, 31;", 4, 1),  # neighbours: every lane on its own
+        ("mov.u32 %r1, 5;", 32, 32),  # all lanes one after another
+        ("and.b32 %r1, %t, 31; shr.u32 %r1, %r1, 2;", 4, 4),  # 8 words of one sector, 4 lanes at each
+        (
+            "and.b32 %r1, %t, 7; shl.b32 %r1, %r1, 3;",
+            8 * 4,
+            8,
+        ),  # 8 sectors, 4 lanes at each; two words on each of 4 banks
+        ("and.b32 %r1, %t, 31; min.u32 %r1, %r1, 8;", 1 + 24, 24),  # words 0 to 7 once, word 8 of the next 24 times
+    ],
+)
+def test_atomics_that_meet_go_one_after_another(index, sectors, wavefronts):
+    c = count(add_at(index, "global"))
+    assert c.global_store_requests == 32
+    assert c.global_store_sectors == 32 * sectors
+    c = count(add_at(index, "shared"), shared=TILE)
+    assert c.shared_wavefronts - 32 == 32 * wavefronts
+    assert c.shared_wavefronts_ideal == 2 * 32
+
+
+def test_only_active_lanes_of_an_atomic_meet():
+    body = f"and.b32 %r9, %t, 31; setp.lt.s32 %p1, %r9, 5; {add_at('mov.u32 %r1, 5;', 'global')}"
+    c = count(body.replace("red.", "@%p1 red."))
+    assert c.global_store_sectors == 5 * c.global_store_requests == 5 * 32
 
 
 def test_divergent_branches_count_warps_that_take_both_ways():

@@ -201,6 +201,21 @@ def test_a_spin_lock_ends():
     assert y[0] == 0
 
 
+def test_a_spin_lock_of_whole_blocks_ends():
+    """The owner of the lock stands where the lanes of a warp must meet, while all other blocks spin."""
+    body = """
+    mov.u32 %r5, s; setp.eq.s32 %p1, %t, 0; mov.b32 %r1, 0;
+    SPIN: bar.sync 0; @%p1 atom.global.cas.b32 %r1, [%y], 0, 1; @%p1 st.shared.b32 [%r5], %r1;
+    bar.sync 0; ld.shared.b32 %r2, [%r5]; setp.ne.s32 %p2, %r2, 0; @%p2 bra SPIN;
+    ld.volatile.global.f32 %f1, [%xi]; setp.gt.f32 %p3, %f1, 0f00000000; @%p3 bra NEXT; add.f32 %f1, %f1, %f1;
+    NEXT: bar.warp.sync -1; @%p1 ld.volatile.global.f32 %f2, [%x]; add.f32 %f2, %f2, 0f3F800000;
+    bar.warp.sync -1; @%p1 st.volatile.global.f32 [%x], %f2; bar.sync 0; bar.warp.sync -1;
+    @%p1 atom.global.exch.b32 %r3, [%y], 0;"""
+    loaded = kernel(body, shared=".shared .align 4 .b8 s[4];")
+    _, x, _ = run(loaded, grid=16, block=64, checks=ptxvm.Checks(races="off"))
+    assert x[0] == 16
+
+
 def test_trap():
     finding = stopped("setp.eq.s32 %p1, %i, 700; @%p1 trap;")
     assert finding.kind == "trap"

@@ -31,26 +31,31 @@ GOING = (0, 3, 5)  # warps of the launch that take a branch: other ones in each 
 SHAPES = ("both", "thread", "block", "uniform")  # of the registers of a fragment
 
 
-def number(kind: str, rng: random.Random) -> int:
-    """An element of moderate size, so that sums neither overflow nor hide a term."""
+def number(kind: str, rng: random.Random, spread: int) -> int:
+    """An element with an exponent within `spread` of 0, as far as its format goes. With much spread, now and then it is
+    0 or subnormal, and seldom infinite or NaN."""
     if kind in ("s8", "u8"):
         return rng.getrandbits(8)
     if kind == "tf32":  # the lower 13 bits are not looked at
-        return number("f32", rng) & ~0x1FFF | rng.getrandbits(13)
+        return number("f32", rng, spread) & ~0x1FFF | rng.getrandbits(13)
     f = FORMATS[kind]
-    exponent = (f.bias + rng.randrange(-2, 3)) << f.fraction
+    if spread > 2 and rng.random() < 0.06:
+        return rng.choice((0, f.sign, 1, f.top if rng.random() < 0.02 else 0, f.nan if rng.random() < 0.02 else 0))
+    least, most = max(-spread, 1 - f.bias), min(spread, f.bias)
+    exponent = (f.bias + rng.randint(least, most)) << f.fraction
     return rng.getrandbits(1) << (f.bits - 1) | exponent | rng.getrandbits(f.fraction)
 
 
-def registers(count: int, kind: str, rng: random.Random) -> list[list[int]]:
+def registers(count: int, kind: str, rng: random.Random, spread: int = 2) -> list[list[int]]:
     """`count` registers, each with a word a lane, of packed elements."""
     width = matrix.WIDTH.get(kind, 32)
     return [
-        [sum(number(kind, rng) << (width * j) for j in range(32 // width)) for _ in range(LANES)] for _ in range(count)
+        [sum(number(kind, rng, spread) << (width * j) for j in range(32 // width)) for _ in range(LANES)]
+        for _ in range(count)
     ]
 
 
-def check_mma(opcodes: Sequence[str], seed: str) -> int:
+def check_mma(opcodes: Sequence[str], seed: str, spread: int = 2) -> int:
     """Run and compare every element of every warp; how many products there were."""
     rng, program, runs = random.Random(seed), Program(CTAS, THREADS), []
     for opcode in opcodes:
@@ -59,9 +64,9 @@ def check_mma(opcodes: Sequence[str], seed: str) -> int:
         _, a_kind, b_kind, c_kind = words[-4:]
         per = 32 // matrix.WIDTH[a_kind]
         fragments = [
-            registers(16 * k // WARP // per, a_kind, rng),
-            registers(8 * k // WARP // per, b_kind, rng),
-            _accumulators(c_kind, rng),
+            registers(16 * k // WARP // per, a_kind, rng, spread),
+            registers(8 * k // WARP // per, b_kind, rng, spread),
+            _accumulators(c_kind, rng, spread),
         ]
         for shape in SHAPES:
             names = [
@@ -86,10 +91,10 @@ def check_mma(opcodes: Sequence[str], seed: str) -> int:
     return len(runs)
 
 
-def _accumulators(kind: str, rng: random.Random) -> list[list[int]]:
+def _accumulators(kind: str, rng: random.Random, spread: int) -> list[list[int]]:
     if kind == "s32":  # near the limits now and then: `.satfinite` must show
         return [[rng.choice((rng.getrandbits(12), 0x7FFFFFF0, 0x80000010)) for _ in range(LANES)] for _ in range(4)]
-    return registers(2 if kind == "f16" else 4, kind, rng)
+    return registers(2 if kind == "f16" else 4, kind, rng, spread)
 
 
 def branch(program: Program, flat: bool) -> list[int]:
@@ -174,9 +179,11 @@ def check_stmatrix(opcodes: Sequence[str], seed: str, flat: bool = False) -> int
     return len(runs)
 
 
+@pytest.mark.parametrize("spread", [2, 58])
 @pytest.mark.parametrize("part", range(2))
-def test_products(part: int) -> None:
-    assert check_mma(MMA[part::2], f"mma {part}") == len(SHAPES) * len(MMA[part::2])
+def test_products(part: int, spread: int) -> None:
+    """Products of like size, and of so unlike ones that float32 does not hold their scales."""
+    assert check_mma(MMA[part::2], f"mma {part}", spread) == len(SHAPES) * len(MMA[part::2])
 
 
 @pytest.mark.parametrize("flat", [False, True])

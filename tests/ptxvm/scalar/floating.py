@@ -153,7 +153,7 @@ def div(words: Words, a: int, b: int) -> Result:
         if size < 2.0**-126:
             return Anything()
         if size > 2.0**126:
-            return format_.nan if x.kind == "inf" else OneOf((0, format_.sign))
+            return OneOf((0, format_.sign)) if x.kind == "finite" else format_.nan
     if special(q):
         return rounded(q, format_)
     return ulps(as_float(q), 2, format_, words)

@@ -1,5 +1,7 @@
 """`mma.sync`, `ldmatrix` and `stmatrix`, from the fragment tables of the PTX ISA: one warp at a time.
 
+The ISA leaves open how a sum is rounded; it is done here as `ptxvm.tensorcore` says that a card does it, on integers.
+
 groupID = lane >> 2 and threadID_in_group = lane % 4 are the ISA's names; a fragment is a list of 32-bit registers for
 each of the 32 lanes.
 """
@@ -9,23 +11,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tests.ptxvm.scalar.convert import TF32
-from tests.ptxvm.scalar.formats import FORMATS, as_float, decode
+from tests.ptxvm.scalar.formats import FORMATS, Number, decode, product, rounded, total
 from tests.ptxvm.scalar.integer import clamp, pattern, value
-from tests.ptxvm.scalar.results import Between, Result
+from tests.ptxvm.scalar.results import Result
 
 Fragment = Sequence[Sequence[int]]  # [lane][register]
 WIDTH = {"f16": 16, "bf16": 16, "tf32": 32, "s8": 8, "u8": 8, "e4m3": 8, "e5m2": 8}
 WARP = 32
+KEPT = 25  # the place of the last bit kept, below the largest exponent
+ZERO = Number("finite", 0, 0, 0)
 
 
-def number(kind: str, bits: int) -> float:
+def number(kind: str, bits: int) -> Number:
     """The value of an element; tf32 is the upper 19 bits of a register."""
     if kind in ("s8", "u8"):
-        return value(bits, kind)
-    return as_float(decode(bits >> 13, TF32)) if kind == "tf32" else as_float(decode(bits, FORMATS[kind]))
+        integer = value(bits, kind)
+        return Number("finite", int(integer < 0), abs(integer), 0)
+    return decode(bits >> 13, TF32) if kind == "tf32" else decode(bits, FORMATS[kind])
 
 
-def element(fragment: Fragment, lane: int, i: int, kind: str) -> float:
+def element(fragment: Fragment, lane: int, i: int, kind: str) -> Number:
     """Element i of a lane's registers, lowest bits first."""
     per_register = 32 // WIDTH[kind]
     word = fragment[lane][i // per_register]
@@ -54,7 +59,7 @@ def place_of_c(lane: int, i: int) -> tuple[int, int]:
 
 
 def mma(words: tuple[str, ...], a: Fragment, b: Fragment, c: Fragment) -> list[list[Result]]:
-    """d_0 .. d_3 of each lane. Floating-point sums may be rounded on the way, as often as they have terms.
+    """d_0 .. d_3 of each lane.
 
     c holds f32 or s32 registers, or f16 pairs.
     """
@@ -68,14 +73,18 @@ def mma(words: tuple[str, ...], a: Fragment, b: Fragment, c: Fragment) -> list[l
         row_of_results: list[Result] = []
         for i in range(4):
             row, column = place_of_c(lane, i)
-            terms = [left[row][j] * right[j][column] for j in range(k)]
-            row_of_results.append(_sum(words, terms, c[lane], i, c_kind, d_kind))
+            pairs = [(left[row][j], right[j][column]) for j in range(k)]
+            if c_kind == "s32":
+                row_of_results.append(_integers(words, pairs, c[lane][i]))
+            else:
+                bits = c[lane][i] if c_kind == "f32" else (c[lane][i // 2] >> (16 * (i % 2))) & 0xFFFF
+                row_of_results.append(_floats(a_kind, pairs, bits, d_kind))
         out.append(row_of_results)
     return out
 
 
-def _matrix(fragment: Fragment, rows: int, columns: int, kind: str, place) -> list[list[float]]:  # type: ignore[no-untyped-def]
-    table = [[float("nan")] * columns for _ in range(rows)]
+def _matrix(fragment: Fragment, rows: int, columns: int, kind: str, place) -> list[list[Number]]:  # type: ignore[no-untyped-def]
+    table = [[ZERO] * columns for _ in range(rows)]
     for lane in range(WARP):
         for i in range(rows * columns // WARP):
             row, column = place(lane, i, kind)
@@ -83,16 +92,50 @@ def _matrix(fragment: Fragment, rows: int, columns: int, kind: str, place) -> li
     return table
 
 
-def _sum(words: tuple[str, ...], terms: list[float], c: Sequence[int], i: int, c_kind: str, d_kind: str) -> Result:
-    if c_kind == "s32":
-        total = int(sum(terms)) + value(c[i], "s32")
-        return pattern(clamp(total, "s32") if "satfinite" in words else total, "s32")
-    bits = c[i] if c_kind == "f32" else (c[i // 2] >> (16 * (i % 2))) & 0xFFFF
-    start = as_float(decode(bits, FORMATS[c_kind]))
-    exact = sum(terms) + start
-    size = sum(abs(t) for t in terms) + abs(start)
-    error = size * (len(terms) + 1) * 2.0**-23 + (abs(exact) * 2.0**-10 + 2.0**-24 if d_kind == "f16" else 0)
-    return Between(exact - error, exact + error)
+def _integers(words: tuple[str, ...], pairs: list[tuple[Number, Number]], c: int) -> Result:
+    signed = [product(x, y) for x, y in pairs]
+    total_of_all = sum(-p.m if p.sign else p.m for p in signed) + value(c, "s32")
+    return pattern(clamp(total_of_all, "s32") if "satfinite" in words else total_of_all, "s32")
+
+
+def _floats(a_kind: str, pairs: list[tuple[Number, Number]], c: int, kind: str) -> Result:
+    """One instruction, or for fp8 two (elements 0, 1 and 2, 3 of each register) and an addition of c."""
+    format_ = FORMATS[kind]
+    if a_kind not in ("e4m3", "e5m2"):
+        return fused(pairs, c, kind)
+    lower = [p for i, p in enumerate(pairs) if i % 4 < 2]
+    upper = [p for i, p in enumerate(pairs) if i % 4 >= 2]
+    sums = fused(upper, fused(lower, 0, kind), kind)
+    return rounded(total(decode(c, format_), decode(sums, format_)), format_)
+
+
+def fused(pairs: list[tuple[Number, Number]], c: int, kind: str) -> int:
+    """Products and c, aligned to the largest exponent, cut off, added, rounded: f32 towards zero, f16 to nearest."""
+    format_ = FORMATS[kind]
+    start = decode(c, format_)
+    terms = [(product(x, y), _exponent(x) + _exponent(y)) for x, y in pairs] + [(start, _exponent(start))]
+    if any(term.kind != "finite" for term, _ in terms):
+        result = start
+        for term, _ in terms[:-1]:
+            result = total(result, term)
+        return rounded(result, format_)
+    exponents = [exponent for term, exponent in terms if term.m]
+    if not exponents:
+        return 0
+    unit = max(exponents) - KEPT
+    signed = sum(_cut(term, unit) * (-1 if term.sign else 1) for term, _ in terms)
+    mode = "rz" if kind == "f32" else "rn"
+    return rounded(Number("finite", int(signed < 0), abs(signed), unit), format_, mode)
+
+
+def _exponent(x: Number) -> int:
+    """Exponent of the leading bit."""
+    return x.e + x.m.bit_length() - 1 if x.kind == "finite" else 0
+
+
+def _cut(x: Number, unit: int) -> int:
+    """Magnitude in units of 2^unit, the rest cut off."""
+    return x.m << (x.e - unit) if x.e >= unit else x.m >> (unit - x.e)
 
 
 def ldmatrix(rows: Sequence[bytes], count: int, transpose: bool) -> list[list[int]]:

@@ -1,0 +1,115 @@
+"""The sum of products that a matrix instruction forms, bit by bit as an NVIDIA H200 (compute capability 9.0) forms it.
+
+Read from that card with `tests/gpu/silicon_values.py`; all 36,864 results of each instruction are equal
+(`tests/ptxvm/test_silicon.py` holds a sample). One instruction adds k products and the accumulator like this:
+
+1.  A product is exact, and its exponent is the sum of its factors' exponents (not raised by one where the product of
+    the significands reaches 2). A zero has none.
+2.  All products and the accumulator are aligned to the largest exponent E among them, and cut off, towards zero, below
+    2^(E - 25): two bits more than float32 has.
+3.  What is left is added exactly, all k products at once: there is no grouping inside of k = 4, 8 or 16.
+4.  The sum is cut off to float32 towards zero, or rounded to the nearest float16.
+
+That holds for f16, bf16 and tf32. On this card `mma.sync` has no fp8: ptxas unpacks each register of four elements to
+f16 and issues two instructions, the first with the lower two elements of every register on a zero accumulator, the
+second with the upper two on its result; an ordinary addition, to nearest, adds C. So fp8 loses nothing here against
+f16. `wgmma`, and `mma.sync` on cards with fp8 instructions (8.9, 12.0), are not covered by these readings.
+
+Other architectures differ (Khattak and Mikaitis, "Accurate models of NVIDIA tensor cores", 2025, tell of groups of 4
+and 8 and of fewer bits on 7.0 and 8.0); ptxvm computes every architecture by this rule. Not in the readings, and
+computed as IEEE 754 does or as it is simplest: NaN, infinite factors, results that overflow or are subnormal, factors
+that are subnormal (taken by their own leading bit), and sums of products that are all zero.
+
+Layout: the axes behind the matrix are those of the warps, so that every NumPy call runs along many warps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ptxvm.group import Array
+
+EXTRA = 25  # the lowest bit that is kept lies this far below the largest exponent
+_TOGETHER = 8  # so many products below 2^27 fit into an int32 together
+
+# dtype -> (unsigned type, bits of the significand, mask of the exponent, bits of 1.0, power of two taken for zero)
+_LAYOUT: dict[Any, tuple[Any, int, int, int, float]] = {
+    np.dtype(np.float32): (np.uint32, 23, 0x7F800000, 127 << 23, 2.0**-100),
+    np.dtype(np.float64): (np.uint64, 52, 0x7FF << 52, 1023 << 52, 2.0**-400),
+}
+
+
+def dot(a: Array, b: Array, c: Array, half: bool = False) -> Array:
+    """A B + C by one instruction, float32; with `half`, rounded to float16 numbers.
+
+    a (k, m, ...), b (k, n, ...), c (m, n, ...), all float32; the axes `...` broadcast.
+    """
+    if _within(a, -50, 60) and _within(b, -50, 60) and _within(c, -100, 128):
+        return _dot(a, b, c, half)
+    return _dot(a.astype(np.float64), b.astype(np.float64), c.astype(np.float64), half)
+
+
+def fp8_dot(a: Array, b: Array, c: Array, half: bool = False) -> Array:
+    """A B + C of fp8 factors: two instructions and an addition. Axes as in `dot`; k is a multiple of 4."""
+    sums = np.zeros((1,) * c.ndim, np.float32)
+    for part in (slice(0, 2), slice(2, 4)):
+        left, right = (_every_fourth(x, part) for x in (a, b))
+        sums = dot(left, right, sums, half)
+    total: Array = c + sums
+    return total.astype(np.float16).astype(np.float32) if half else total
+
+
+def _every_fourth(x: Array, part: slice) -> Array:
+    """Two of each four neighbours along k."""
+    return x.reshape(-1, 4, *x.shape[1:])[:, part].reshape(-1, *x.shape[1:])
+
+
+def _within(x: Array, low: int, high: int) -> bool:
+    """Whether every number is 0 or has a magnitude in [2^low, 2^high): products and scales then stay normal float32."""
+    size = x.view(np.uint32) & np.uint32(0x7FFFFFFF)
+    first, span = np.uint32((127 + low) << 23), np.uint32((high - low) << 23)
+    return not ((size - first >= span) & (size != 0)).any()
+
+
+def _dot(a: Array, b: Array, c: Array, half: bool) -> Array:
+    """`dot` in one floating-point type that no product and no scale leaves."""
+    unsigned, fraction, _, one, _ = _LAYOUT[a.dtype]
+    largest = _largest(a, b, c)
+    unit_bits = largest.view(unsigned) - unsigned(EXTRA << fraction)
+    scale = (unsigned(2 * one) - unit_bits).view(a.dtype)  # 1 / unit
+    total = (c * scale).astype(np.int32).astype(np.float64)
+    for x, y in _pieces(a, b):
+        products = x * y
+        products *= scale
+        total += np.add.reduce(products.astype(np.int32), axis=0, dtype=np.int32)  # cut off towards zero
+    if not half:  # keep the leading 24 of 53 bits
+        total = (total.view(np.int64) & np.int64(-1 << 29)).view(np.float64)
+    total *= unit_bits.view(a.dtype)
+    if a.dtype == np.float64 and not np.isfinite(largest).all():
+        plain = sum((np.add.reduce(x * y, axis=0) for x, y in _pieces(a, b)), c)
+        total = np.where(np.isfinite(largest), total, plain)
+    return total.astype(np.float16).astype(np.float32) if half else total.astype(np.float32)
+
+
+def _largest(a: Array, b: Array, c: Array) -> Array:
+    """2^E for each sum; infinite or NaN where an operand is."""
+    largest = np.maximum(_power(c), a.dtype.type(_LAYOUT[a.dtype][4]))
+    for x, y in _pieces(_power(a), _power(b)):
+        largest = np.maximum(largest, np.maximum.reduce(x * y, axis=0))
+    return largest
+
+
+def _pieces(a: Array, b: Array) -> Iterator[tuple[Array, Array]]:
+    """Factors of the products of a few k at a time: (k, m, 1, ...) and (k, 1, n, ...)."""
+    for i in range(0, len(a), _TOGETHER):
+        piece = slice(i, i + _TOGETHER)
+        yield a[piece, :, None], b[piece, None]
+
+
+def _power(x: Array) -> Array:
+    """The greatest power of two that is not above |x|; 0 for 0, infinity for infinity and NaN."""
+    unsigned, _, exponent, _, _ = _LAYOUT[x.dtype]
+    return (x.view(unsigned) & unsigned(exponent)).view(x.dtype)
