@@ -54,7 +54,12 @@ def dim3(sizes: Sequence[int], what: str) -> Dim3:
     return values[0], values[1], values[2]
 
 
-def check_launch(kernel: Kernel, block: Dim3, shared_bytes: int, limits: Limits | None) -> None:
+# of every card: CUDA C++ Programming Guide, table "Technical Specifications per Compute Capability"
+MOST_BLOCKS = (2**31 - 1, 65535, 65535)
+MOST_THREADS = (1024, 1024, 64)
+
+
+def check_launch(kernel: Kernel, grid: Dim3, block: Dim3, shared_bytes: int, limits: Limits | None) -> None:
     threads = block[0] * block[1] * block[2]
     required = kernel.required_block
     if required is not None and tuple(required) != block:
@@ -64,6 +69,13 @@ def check_launch(kernel: Kernel, block: Dim3, shared_bytes: int, limits: Limits 
     most = kernel.max_block or (limits.threads if limits else 1024)
     if threads > most:
         raise LaunchError(f"{kernel.name} runs at most {most} threads a block, not {threads}. Nothing was launched.")
+    for what, sizes, most_of in (("grid", grid, MOST_BLOCKS), ("block", block, MOST_THREADS)):
+        for axis, size, bound in zip("xyz", sizes, most_of, strict=True):
+            if size > bound:
+                raise LaunchError(
+                    f"the {what} of {kernel.name} is {sizes}: its {axis} may be {bound:,} at most. "
+                    "Nothing was launched."
+                )
     if limits is not None and shared_bytes > limits.shared_bytes:
         raise LaunchError(
             f"{kernel.name} asks for {shared_bytes:,} bytes of shared memory a block; the card has "

@@ -1,19 +1,26 @@
 """Counting what a launch does, per source line.
 
     requests      warps with at least one active lane at a global load, store, atomic or asynchronous copy
-    sectors       distinct 32-byte pieces that a request touches (an aligned access of up to 32 bytes lies in one)
+    sectors       distinct 32-byte pieces that a request touches (an aligned access of up to 32 bytes lies in one).
+                  Lanes of an atomic that meet at one address go one after another: a piece counts as often as its
+                  fullest address has lanes, so 32 lanes that add to one word count 32
     bytes         active lanes times the width of the access
     wavefronts    passes that a shared-memory request takes: for each group of lanes the greatest number of distinct
-                  4-byte words in one of the 32 banks; a group is the warp for up to 4 bytes a lane, half of it for 8
-                  and a quarter for 16. The figures for 8 and 16 bytes are upper bounds, unverified on hardware.
-    ideal         the same request without conflicts: one wavefront a group that has an active lane
+                  4-byte words in one of the 32 banks. A group is the warp for up to 4 bytes a lane, half of it for 8
+                  and a quarter for 16. Two such groups of a load go together, as one, if in the whole warp every
+                  active lane has the address of lane ^ 1, or every one that of lane ^ 2 (inactive lanes agree with
+                  any). Of an atomic every lane is a pass of its own in its bank, also where two have the same word
+    ideal         the same request without conflicts: one wavefront a group that has an active lane, or two groups where
+                  going together saves a pass
     divergent     warps whose lanes take both ways of a branch
     flops         per thread, a fused multiply-add counts 2; per warp 2 * m * n * k of a matrix instruction
     contention    the greatest number of lanes of a warp whose atomics hit one address
     unique        sectors of the launch, each counted once: what must come from memory at least
 
-All are of PTX instructions: the hardware's counters are equal unless ptxas changes the instruction. Instruction counts
-are the number of times a warp (or thread) ran a block times what stands in it, so they cost nothing.
+All are of PTX instructions: the hardware's counters are equal unless ptxas changes the instruction. The rules for
+sectors and wavefronts are those that Nsight Compute's counters showed on an H200, pattern by pattern
+(`tests/calibration`). Not seen on any card: atomics of 8 and 16 bytes in shared memory. Instruction counts are the
+number of times a warp (or thread) ran a block times what stands in it, so they cost nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +29,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ptxvm.access import Access, Site
+from ptxvm.access import Access, Kind, Site
 from ptxvm.group import WARP, Array, Group
 from ptxvm.ir import Block
 from ptxvm.report import Counters, total
@@ -60,7 +67,7 @@ class Counting:
         self.at: dict[int, Counters] = {}
         self.loaded = np.zeros(extent // 32 + 1, np.bool_)
         self.stored = np.zeros(extent // 32 + 1, np.bool_)
-        self._patterns: dict[tuple[int, bytes], tuple[int, int]] = {}
+        self._patterns: dict[tuple[int, str, bytes], tuple[int, int]] = {}
 
     def _of(self, site: Site) -> Counters:
         found = self.at.get(site.index)
@@ -106,7 +113,7 @@ class Counting:
             counters.local_requests += _active_warps(a.group, table, lanes)
         if a.kind == "atomic":
             counters.atomics += _active_lanes(a.group, table, lanes)
-            counters.atomic_contention = max(counters.atomic_contention, _contention(table, lanes))
+            counters.atomic_contention = max(counters.atomic_contention, _meetings(table, lanes)[0])
 
     # -- global memory -------------------------------------------------------------------------------------------
     def _global(self, counters: Counters, a: Access) -> None:
@@ -161,6 +168,8 @@ class Counting:
             first = first[~outside]
         touched[first] = True
         touched[following[changes]] = True
+        if a.kind == "atomic":
+            distinct = _meetings(table, lanes)[1]
         return requests * weight, distinct * weight, _active_lanes(a.group, table, lanes)
 
     # -- shared memory -------------------------------------------------------------------------------------------
@@ -172,19 +181,19 @@ class Counting:
             weight = a.group.warp_weight(np.empty(shape, bool))
             rows = np.where(lanes, np.broadcast_to(table, shape), -1).reshape(-1, WARP)
             requests = int(np.count_nonzero((rows >= 0).any(axis=-1)))
-            wavefronts, ideal = _wavefronts(rows, a.width)
+            wavefronts, ideal = _wavefronts(rows, a.width, a.kind)
             return requests * weight, wavefronts * weight, ideal * weight
         rows = table.reshape(-1, WARP)
         # Adding a multiple of 4 to every address turns the banks round and changes nothing else, so a pattern is known
-        # by its distances from the first lane.
-        pattern = rows - rows[:, :1]
+        # by its distances from the lowest address (below 0 is for inactive lanes).
+        pattern = rows - rows.min(axis=1, keepdims=True)
         if rows.shape[0] > 1 and (pattern == pattern[0]).all():
             pattern = pattern[:1]
         times = rows.shape[0] // pattern.shape[0]
-        key = (a.width, pattern.tobytes()) if pattern.shape[0] <= 32 else None
+        key = (a.width, a.kind, pattern.tobytes()) if pattern.shape[0] <= 32 else None
         known = self._patterns.get(key) if key is not None else None
         if known is None:
-            known = _wavefronts(pattern if a.width >= 4 else rows[: pattern.shape[0]], a.width)
+            known = _wavefronts(pattern if a.width >= 4 else rows[: pattern.shape[0]], a.width, a.kind)
             if key is not None and a.width >= 4:
                 self._patterns[key] = known
         return rows.shape[0] * weight, known[0] * times * weight, known[1] * times * weight
@@ -216,21 +225,42 @@ class Counting:
         return whole, {place: c for place, c in lines.items() if place != ("", 0)}, opcodes
 
 
-def _wavefronts(rows: Array, width: int) -> tuple[int, int]:
+def _wavefronts(rows: Array, width: int, kind: Kind) -> tuple[int, int]:
     """(wavefronts, ideal) of warps; rows (n, 32) are byte addresses, -1 for inactive lanes."""
-    lanes_a_group = WARP if width <= 4 else WARP * 4 // width
-    words_a_lane = max(1, width // 4)
-    groups = rows.reshape(-1, lanes_a_group)
+    if width <= 4:
+        passes = _passes(rows, 1, kind)
+        return int(passes.sum()), int(np.count_nonzero(passes))
+    lanes, words = WARP * 4 // width, width // 4
+    passes = _passes(rows.reshape(-1, lanes), words, kind)
+    wavefronts, ideal = int(passes.sum()), int(np.count_nonzero(passes))
+    if kind == "load":
+        agreeing = _agree(rows, 1) | _agree(rows, 2)
+        together = _passes(rows[agreeing].reshape(-1, 2 * lanes), words, kind)
+        saved = passes.reshape(rows.shape[0], -1)[agreeing].reshape(-1, 2).sum(axis=1) - together
+        wavefronts -= int(saved.sum())
+        ideal -= int(np.count_nonzero(saved))
+    return wavefronts, ideal
+
+
+def _agree(rows: Array, apart: int) -> Array:
+    """(n,) whether all active lanes of a warp have the address of lane ^ `apart`, where that one is active too."""
+    other = rows[:, np.arange(WARP) ^ apart]
+    return ((rows == other) | (rows < 0) | (other < 0)).all(axis=1)
+
+
+def _passes(groups: Array, words_a_lane: int, kind: Kind) -> Array:
+    """(n,) passes of groups (n, lanes), each as many as its fullest bank needs."""
     words = groups[:, :, None] >> 2
     if words_a_lane > 1:
         words = np.where(words >= 0, words + np.arange(words_a_lane), -1)
-    words = np.sort(words.reshape(groups.shape[0], -1), axis=-1)
-    new = words >= 0
-    new[:, 1:] &= words[:, 1:] != words[:, :-1]
-    row, column = np.nonzero(new)
+    words = np.sort(words.reshape(groups.shape[0], groups.shape[1] * words_a_lane), axis=-1)
+    counted = words >= 0
+    if kind != "atomic":
+        counted[:, 1:] &= words[:, 1:] != words[:, :-1]
+    row, column = np.nonzero(counted)
     counts = np.bincount(row * WARP + (words[row, column] & 31), minlength=groups.shape[0] * WARP)
-    per_group = counts.reshape(-1, WARP).max(axis=1)
-    return int(per_group.sum()), int(np.count_nonzero(per_group))
+    fullest: Array = counts.reshape(-1, WARP).max(axis=1)
+    return fullest
 
 
 def _active_lanes(g: Group, table: Array, lanes: Array | None) -> int:
@@ -248,15 +278,20 @@ def _active_warps(g: Group, table: Array, lanes: Array | None) -> int:
     return active * (shape[0] // lanes.shape[0]) * g.warp_weight(np.empty(shape, bool))
 
 
-def _contention(table: Array, lanes: Array | None) -> int:
-    """The greatest multiplicity of an address in a row."""
+def _meetings(table: Array, lanes: Array | None) -> tuple[int, int]:
+    """(most lanes at one address of a warp; over the sectors of each warp, the most lanes at one address, summed)."""
     shape = table.shape if lanes is None else np.broadcast_shapes(table.shape, lanes.shape)
-    unique_fillers = -1 - np.arange(WARP)  # inactive lanes meet nobody
-    rows = np.broadcast_to(table, shape) if lanes is None else np.where(lanes, table, unique_fillers)
+    rows = np.broadcast_to(table, shape) if lanes is None else np.where(lanes, table, -1)
     ordered = np.sort(rows.reshape(-1, WARP), axis=-1)
-    longest = 1
-    for distance in range(1, WARP):
-        if not (ordered[:, distance:] == ordered[:, :-distance]).any():
-            break
-        longest = distance + 1
-    return longest
+    begins = np.ones(ordered.shape, bool)
+    begins[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    first = np.flatnonzero(begins)
+    meeting = np.diff(first, append=ordered.size)
+    address = ordered.ravel()[first]
+    active = address >= 0
+    if not active.any():
+        return 0, 0
+    warp, sector, meeting = first[active] // WARP, address[active] >> 5, meeting[active]
+    other = np.ones(warp.size, bool)  # another sector than the one before
+    other[1:] = (warp[1:] != warp[:-1]) | (sector[1:] != sector[:-1])
+    return int(meeting.max()), int(np.maximum.reduceat(meeting, np.flatnonzero(other)).sum())

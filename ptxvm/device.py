@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from ptxvm.module import Kernel, Module
 
 
+WORKSPACE_BYTES = 8  # of a cooperative grid: a size, and the word at which blocks wait (cooperative_groups.h)
+
+
 @dataclass(frozen=True)
 class Checks:
     """What a launch looks for. See ptxvm's README for what each costs.
@@ -157,7 +160,7 @@ class Device:
             raise LaunchError("clusters of more than one block are not executed. Nothing was launched.")
         compiled = _compiled(kernel)
         layout, shared_bytes, local_bytes = self._layout(kernel, dynamic_shared_bytes)
-        check_launch(kernel, full_block, shared_bytes, self.limits)
+        check_launch(kernel, full_grid, full_block, shared_bytes, self.limits)
         allocations = [a.allocation for a in map(pointer_of, args) if a is not None]
         for allocation in allocations:
             if allocation.storage is not None:
@@ -165,6 +168,9 @@ class Device:
             allocation.written = False
         parameters = pack(kernel.params, args)
         copies = self._copy_parameters(kernel, parameters)
+        workspace = self.arena.allocate(WORKSPACE_BYTES, name="workspace of the grid") if cooperative else None
+        if workspace is not None:
+            self.arena.bytes[workspace.start : workspace.end] = 0
         layout = replace(layout, globals={**layout.globals, **{name: a.start for name, a in copies.items()}})
         report = Report(kernel.name, full_grid, full_block, sampled=schedule.blocks is not None)
         findings = Findings()
@@ -186,7 +192,8 @@ class Device:
                     memory.parameter_allocations = by_parameter(kernel.params, parameters, self.arena)
                     machine = Machine(
                         memory, layout, parameters, full_grid, full_block, cta_ids, findings,
-                        dynamic_shared_bytes=dynamic_shared_bytes, races=races, collect=checks.on_fault == "collect",
+                        dynamic_shared_bytes=dynamic_shared_bytes, workspace=workspace.start if workspace else 0,
+                        races=races, collect=checks.on_fault == "collect",
                     )  # fmt: skip
                     if counting is not None:
                         memory.observers.append(counting.access)
@@ -201,7 +208,7 @@ class Device:
             fault.report = report
             raise
         finally:
-            for allocation in copies.values():
+            for allocation in [*copies.values(), *([workspace] if workspace else [])]:
                 self.arena.free(allocation)
         _fill(report, findings, counting)
         for allocation in allocations:

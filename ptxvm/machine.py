@@ -66,6 +66,7 @@ class Machine:
         findings: Findings,
         *,
         dynamic_shared_bytes: int = 0,
+        workspace: int = 0,
         races: RaceDetector | None = None,
         collect: bool = False,
     ) -> None:
@@ -80,6 +81,7 @@ class Machine:
         self._tids = _unravel(threads, block)  # x, y, z of each thread, uint32
         self._ctaids = _unravel(cta_ids, grid)
         self._dynamic = dynamic_shared_bytes
+        self._workspace = workspace  # address of the words by which a cooperative grid waits for itself
 
     # -- values --------------------------------------------------------------------------------------------------
     def special(self, g: Group, name: str) -> Array:
@@ -111,6 +113,8 @@ class Machine:
             return _scalar(self._dynamic)
         if base in ("%total_smem_size", "%aggr_smem_size"):
             return _scalar(self.memory.shared_bytes)
+        if base in ("%envreg1", "%envreg2"):  # as the driver gives cooperative groups the address of its workspace
+            return _scalar(self._workspace >> 32 if base == "%envreg1" else self._workspace & 0xFFFFFFFF)
         if base.startswith("%envreg"):
             return _scalar(0)
         raise Unsupported(name)

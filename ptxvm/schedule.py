@@ -129,7 +129,7 @@ class BatchRun:
         if self.compiled.blocks[block].spins and (len(queue) > 1 or len(self.queues) > 1):
             self.spun += 1
             if self.spun > SPIN_LIMIT:
-                others = [b for b in queue if b != block and not self.compiled.blocks[b].meets]
+                others = [b for b in queue if b != block and self._can_go_on(b, queue[b])]
                 if others:
                     block = min(others)
                 else:
@@ -138,6 +138,16 @@ class BatchRun:
         if not queue:
             del self.queues[self.strand]
         return merge(groups, self.compiled.graph.live_in[block]), block
+
+    def _can_go_on(self, block: int, groups: Sequence[Group]) -> bool:
+        """Whether groups may run before the ones that spin: where lanes must meet, if none of their warps spins."""
+        if not self.compiled.blocks[block].meets:
+            return True
+        lanes = np.zeros((self.ctas, -(-self.threads // WARP)), np.int64)
+        for group in groups:
+            np.add.at(lanes, np.broadcast_arrays(group.ctas, group.tids // WARP), 1)
+        full = np.minimum(self.threads - WARP * np.arange(lanes.shape[1]), WARP)
+        return bool(((lanes == 0) | (lanes == full)).all())
 
     # -- running -------------------------------------------------------------------------------------------------
     def _step(self, group: Group, index: int) -> None:

@@ -118,9 +118,12 @@ def _emulated(arch: str, out: Path) -> Any:
 def _versions(dsl: str, arch: str) -> dict[str, str]:
     import torch
 
+    from warpbench.hardware.detect import detect
+
     found = {"arch": arch, "card": "ptxvm"}
     if not arch:
         found = {"arch": "sm_{}{}".format(*torch.cuda.get_device_capability()), "card": torch.cuda.get_device_name()}
+        found["driver"] = detect().driver
     package = {"numba": "numba-cuda", "cupy": "cupy-cuda13x", "triton": "triton"}[dsl]
     found |= {"torch": torch.__version__, package: metadata.version(package), "python": sys.version.split()[0]}
     return found

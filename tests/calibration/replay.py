@@ -3,9 +3,11 @@
 The counts are of PTX instructions by what they do, so that loads stand beside loads:
 
     global_{load,store,atom,red,async}_{requests,sectors}    async: cp.async, which a card counts as LDGSTS
-    shared_{load,store,atom,red,async,ldmatrix}_{requests,wavefronts}
+    shared_{load,store,atom,red,async,ldmatrix,stmatrix}_{requests,wavefronts}
+    shared_wavefronts_ideal             of all of them
     local_{load,store}_requests
-    instructions, barriers
+    instructions, barriers, shuffles    of warps
+    fused_multiply_adds                 of threads, in single precision
 """
 
 from __future__ import annotations
@@ -19,9 +21,12 @@ import numpy as np
 
 import ptxvm
 import ptxvm.device
+from ptxvm.access import Access
 from ptxvm.counters import Counting
+from tests.calibration.merged import merged
 
-KINDS = {"ld": "load", "st": "store", "atom": "atom", "red": "red", "cp": "async", "ldmatrix": "ldmatrix"}
+KINDS = {"ld": "load", "st": "store", "atom": "atom", "red": "red", "cp": "async", "ldmatrix": "ldmatrix",
+         "stmatrix": "stmatrix"}  # fmt: skip
 
 
 class _Kept(Counting):
@@ -31,7 +36,27 @@ class _Kept(Counting):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        self.low_bits: dict[int, int] = {}  # line of a load from shared memory -> its addresses, or-ed together
         _Kept.last = self
+
+    def access(self, a: Access) -> None:
+        super().access(a)
+        if a.space == "shared" and a.kind == "load":
+            active = True if a.mask is None else np.broadcast_to(a.mask, a.group.shape)
+            address = np.bitwise_or.reduce(np.broadcast_to(a.address, a.group.shape), axis=None, where=active)
+            line = a.site.ins.ptx_line
+            self.low_bits[line] = self.low_bits.get(line, 0) | int(address)
+
+
+def replay_merged(
+    case: Mapping[str, Any], arguments: Mapping[str, Any], texts: Mapping[str, str], arch: str
+) -> Iterator[dict[str, int] | str]:
+    """The same as `replay`, of PTX in which loads from shared memory are merged as `merged.py` says."""
+    low_bits: dict[str, dict[int, int]] = {}
+    for launch, _ in zip(case["launches"], replay(case, arguments, texts, arch), strict=True):
+        low_bits.setdefault(launch["ptx"], {}).update(_Kept.last.low_bits)
+    changed = {name: merged(texts[name], seen) for name, seen in low_bits.items()}
+    return replay(case, arguments, {**texts, **changed}, arch)
 
 
 def replay(
@@ -40,7 +65,7 @@ def replay(
     """The counts of each launch of a case, one after another; a string where ptxvm does not execute the kernel.
 
     case         "storages" and "launches" as `recording.Recorder` writes them; the PTX may be another machine's
-    arguments    the case's tensors by name, on the CPU; storages without a name begin with zeros
+    arguments    the case's tensors by name, on the CPU; they stay as they are. Storages without a name begin with zeros
     texts        PTX by the name that a launch gives
     """
     device = ptxvm.Device(arch, memory_bytes=1 << 28)
@@ -104,5 +129,13 @@ def _by_kind(counting: Counting) -> dict[str, int]:
             counts[f"shared_{kind}_requests"] += c.shared_requests
             counts[f"shared_{kind}_wavefronts"] += c.shared_wavefronts
             counts[f"local_{kind}_requests"] += c.local_requests
+        counts["shared_wavefronts_ideal"] += c.shared_wavefronts_ideal
         counts["barriers"] += c.barriers
+    for block in counting.blocks:
+        for site in counting.sites[block.first : block.last_exclusive]:
+            parts = site.ins.parts
+            if parts[0] == "shfl":
+                counts["shuffles"] += counting.warps[block.index]
+            elif parts[0] == "fma" and parts[-1] == "f32":
+                counts["fused_multiply_adds"] += counting.threads[block.index]
     return {name: n for name, n in sorted(counts.items()) if n}
