@@ -182,14 +182,13 @@ class _Worker:
                 case "case":
                     case = message["name"]
                     self.current = f"{task.get('rung', '')} ({case})"
-                case "result":
+                case answered:
                     self.current = ""
-                    value: Answer = message["value"]
-                    if message["last"]:
+                    if message.get("last"):  # the process is of no use any more
                         self.kill()
-                    return value
-                case _:
-                    self.current = ""
+                    if answered == "result":
+                        value: Answer = message["value"]
+                        return value
                     return _verdict(task, message["verdict"], message["message"], trace=message.get("trace", ""))
 
     def _read(self, limit_s: float) -> dict[str, Any] | None:
@@ -235,6 +234,8 @@ def environment(target: str) -> dict[str, str]:
         mine["NUMBA_CUDA_LOW_OCCUPANCY_WARNINGS"] = "0"
     else:
         mine.update(CUDA_DEVICE_ORDER="PCI_BUS_ID", CUDA_VISIBLE_DEVICES=which, CUDA_MODULE_LOADING="EAGER")
+        # all three DSLs and torch on one stream, the one that the events are on
+        mine.update(CUPY_CUDA_PER_THREAD_DEFAULT_STREAM="0", NUMBA_CUDA_PER_THREAD_DEFAULT_STREAM="0")
     return mine
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from warpbench import catalogue, hardware
 from warpbench.errors import EnvironmentProblem, MeasurementInvalid, UsageError
-from warpbench.measure import answers, header, plan, roofline, statistics, timer
+from warpbench.measure import answers, header, plan, roofline, timer
 from warpbench.measure.files import Writer
 from warpbench.measure.records import Case, Config, Count, Kind, Replicate, Roof, Run
 from warpbench.pool import Pool
@@ -23,23 +23,30 @@ from warpbench.report import measured, virtual
 
 DEFAULT_GPU = "rtx3090"  # whom the counts are for where there is no card
 SEED = 1
+COUNT_LIMIT_S, TIME_LIMIT_S = 120.0, 300.0  # of one case; the slowest rung is launched a dozen times
 Done = Callable[[str, str], None]
 Task = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to profile, and how. `rest_of`: records of earlier runs, whose rungs are left out."""
+    """What to profile, and how.
+
+    rest_of      records of earlier runs, whose rungs are left out
+    replicates   fresh processes that time each rung, all rungs once before any is timed again; its case is written
+                 with the last of them (what Ctrl-C leaves is written too)
+    """
 
     pattern: str | None = None
     gpu: str | None = None
     virtual: bool = False
     quick: bool = False
     rest_of: tuple[Path, ...] = ()
+    replicates: int = 1
     command: tuple[str, ...] = ()
     root: Path | None = None
     processes: int = 2
-    limit_s: float = 120.0
+    limit_s: float | None = None  # of one case; None: COUNT_LIMIT_S or TIME_LIMIT_S
 
 
 @dataclass
@@ -54,6 +61,7 @@ class Outcome:
     rows: list[dict[str, Any]] = field(default_factory=list)
     problems: list[dict[str, Any]] = field(default_factory=list)  # answers of rungs that failed or could not be judged
     from_cache: int = 0
+    replicates: int = 1
     interrupted: bool = False
 
 
@@ -102,7 +110,7 @@ def profile(options: Options, begin: Callable[[Outcome], None], done: Done) -> O
     run = header.make_run(kind, options.command, _config(todo, tasks, where, options), where.card)
     headline = where.headline if where.card is None else measured.headline(run)
     path = header.run_path(run, "virtual" if where.card is None else where.card.slug, options.root)
-    outcome = Outcome(kind, headline, where.gpu, todo.count, path)
+    outcome = Outcome(kind, headline, where.gpu, todo.count, path, replicates=run.config.replicates)
     begin(outcome)
     try:
         file = Writer(path, run)
@@ -133,7 +141,7 @@ def _finished(path: Path, kind: str, where: Where) -> set[str]:
             "Nothing was profiled. Give the options of that run again, or leave --rest-of away."
         )
     cases = earlier.cases.values()
-    return {f"{case.operation}/{case.dsl}/{case.rung}" for case in cases if case.verdict_correct != "skipped"}
+    return {f"{case.operation}/{case.dsl}/{case.rung}" for case in cases if earlier.finished(case)}
 
 
 def _config(todo: plan.Plan, tasks: Sequence[Any], where: Where, options: Options) -> Config:
@@ -142,7 +150,7 @@ def _config(todo: plan.Plan, tasks: Sequence[Any], where: Where, options: Option
         return Config(replicates=1, seed=SEED, planned=todo.count)
     least, most = timer.QUICK if options.quick else (timer.N_MIN, timer.N_MAX)
     planned = len(todo.refused) + sum("roof" not in task for task in tasks)
-    return Config(1, SEED, planned, n_min=least, n_max=most, tol=timer.TOL, modes=("cold",))
+    return Config(options.replicates, SEED, planned, n_min=least, n_max=most, tol=timer.TOL, modes=("cold",))
 
 
 # -- without a card ------------------------------------------------------------------------------------------------
@@ -166,7 +174,7 @@ def _count(
         keep(answers.skipped(refused.operation, refused.rung, run, refused.sentence, options.root), None)
         done(refused.operation.rung_path(refused.rung), "not run")
     named = {operation.rung_path(rung): (operation, rung) for operation, rung in todo.runs}
-    with Pool(f"emulated:{where.gpu.arch}", options.processes, options.limit_s) as pool:
+    with Pool(f"emulated:{where.gpu.arch}", options.processes, options.limit_s or COUNT_LIMIT_S) as pool:
         for task, answer in pool.run(tasks):
             keep(*answers.counted(*named[task["rung"]], run, answer, options.root))
             outcome.from_cache += bool(answer.get("from_cache"))
@@ -200,47 +208,80 @@ def _l2(card: Any) -> int:
     return card.l2_bytes or 128 << 20
 
 
+@dataclass
+class _Timed:
+    """A case as far as it got: the verdict of its last process, and the samples of all that were right."""
+
+    case: Case
+    replicates: list[Replicate] = field(default_factory=list)
+    written: bool = False
+
+    def again(self) -> bool:
+        """Whether another process may time it: what was wrong once has no time."""
+        return self.case.verdict_correct == "pass" and all(one.status != "invalid" for one in self.replicates)
+
+    def take(self, case: Case, samples: Replicate | None) -> None:
+        """Add the answer of one more process."""
+        if case.verdict_correct == "fail":
+            self.replicates.clear()
+        if case.verdict_correct != "skipped" or not self.replicates:
+            self.case = case
+        if samples is not None:
+            self.replicates.append(samples)
+
+    def write(self, file: Writer) -> None:
+        if not self.written:
+            file.append(self.case)
+            for samples in self.replicates:
+                file.append(samples)
+        self.written = True
+
+
 def _time(
     options: Options, where: Where, todo: plan.Plan, tasks: Sequence[Task], run: Run, file: Writer,
     outcome: Outcome, done: Done,
 ) -> None:  # fmt: skip
-    """Check and time every rung on the card, the torch rivals among them, one process."""
+    """Check and time every rung on the card, the torch rivals among them: all in one process, then all in the next."""
     card, l2 = where.card, _l2(where.card)
     known = roofline.theoretical(run.run_id, card)
-    kept: list[tuple[Case, Replicate | None]] = []
-    rivals: dict[tuple[str, str, str], float] = {}
-
-    def race(case: Case) -> tuple[str, str, str]:
-        return case.operation, case.dtype, str(case.shape)
+    kept: dict[str, _Timed] = {}
+    todo_now = list(tasks)
 
     for roof in known:
         file.append(roof)
     for refused in todo.refused:
-        kept.append((answers.skipped(refused.operation, refused.rung, run, refused.sentence, options.root), None))
-        file.append(kept[-1][0])
+        case = answers.skipped(refused.operation, refused.rung, run, refused.sentence, options.root)
+        kept[case.case_id] = _Timed(case)
+        kept[case.case_id].write(file)
         done(refused.operation.rung_path(refused.rung), "not run")
     try:
-        with Pool(f"card:{card.uuid}", processes=1, limit_s=max(options.limit_s, 300.0)) as pool:
-            for order, (task, answer) in enumerate(pool.run(tasks)):
-                if task.get("roof"):
-                    known.append(_measured_roof(answer, run))
-                    file.append(known[-1])
-                    continue
-                case, samples = answers.timed(task, run, answer, order, roofline.roofs_of(known), l2, options.root)
-                file.append(case)
-                kept.append((case, samples))
-                if samples is not None:
-                    file.append(samples)
-                if case.dsl == "torch":
-                    if samples is not None and samples.status == "ok":
-                        rivals[race(case)] = statistics.median(samples.t_us) / 1e6
-                    continue
-                if answer["verdict"] != "pass":
-                    outcome.problems.append(answer)
-                done(task["rung"], answer["verdict"])
-    finally:  # what Ctrl-C left is shown too
-        roofs = roofline.roofs_of(known)
-        outcome.rows = [measured.row(case, samples, roofs, rivals.get(race(case)), l2) for case, samples in kept]
+        for replicate in range(options.replicates):
+            with Pool(f"card:{card.uuid}", processes=1, limit_s=options.limit_s or TIME_LIMIT_S) as pool:
+                now, todo_now = todo_now, []
+                numbered = [{**task, "replicate": replicate, "seed": SEED + replicate} for task in now]
+                for order, (task, answer) in enumerate(pool.run(numbered)):
+                    if task.get("roof"):
+                        known.append(_measured_roof(answer, run))
+                        file.append(known[-1])
+                        continue
+                    case, samples = answers.timed(task, run, answer, order, roofline.roofs_of(known), l2, options.root)
+                    timed = kept.setdefault(case.case_id, _Timed(case))
+                    timed.take(case, samples)
+                    if timed.again() and replicate + 1 < options.replicates:
+                        todo_now.append(dict(task))
+                    else:
+                        timed.write(file)
+                    if case.dsl == "torch":
+                        continue
+                    if answer["verdict"] != "pass":
+                        outcome.problems.append(answer)
+                    done(task["rung"], answer["verdict"])
+    finally:  # what Ctrl-C left is shown and written too
+        for timed in kept.values():
+            timed.write(file)
+        outcome.rows = measured.rows(
+            [(one.case, one.replicates) for one in kept.values()], roofline.roofs_of(known), l2
+        )
 
 
 def _measured_roof(answer: dict[str, Any], run: Run) -> Roof:

@@ -14,7 +14,7 @@ from typing import Any
 
 from warpbench.catalogue import ROOT
 from warpbench.errors import WarpbenchError
-from warpbench.measure import roofline, statistics
+from warpbench.measure import roofline
 from warpbench.measure.files import RecordFile, read
 from warpbench.report import measured
 from warpbench.report.terminal import shape_text
@@ -38,19 +38,8 @@ def records(folder: Path = FOLDER) -> list[Path]:
 def rows(record: RecordFile) -> list[dict[str, Any]]:
     """The rows of a measured record (`report.measured.row`), the rivals of torch among them."""
     roofs, l2 = roofline.roofs_of(record.roofs), record.run.gpu.l2_bytes or 0
-    timed = {
-        name: next((one for one in record.replicates.get(name, []) if one.status != "retry"), None)
-        for name in record.cases
-    }
-    rivals = {
-        (case.operation, case.dtype, str(case.shape)): statistics.median(samples.t_us) / 1e6
-        for name, case in record.cases.items()
-        if case.dsl == "torch" and (samples := timed[name]) is not None and samples.status == "ok"
-    }
-    return [
-        measured.row(case, timed[name], roofs, rivals.get((case.operation, case.dtype, str(case.shape))), l2)
-        for name, case in record.cases.items()
-    ]
+    timed = {name: [one for one in record.replicates.get(name, ()) if one.status != "retry"] for name in record.cases}
+    return measured.rows([(case, timed[name]) for name, case in record.cases.items()], roofs, l2)
 
 
 def page(folder: Path = FOLDER) -> str:

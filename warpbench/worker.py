@@ -13,8 +13,10 @@ import os
 import resource
 import signal
 import sys
+import threading
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any
 
@@ -43,7 +45,20 @@ def main(arguments: list[str]) -> int:
         answers.flush()
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    tasks = _stdin()
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    serve(_stdin(), target, emit, memory)
+    return 0
+
+
+def _end_with(parent: int) -> None:
+    """End this process once its parent is gone: killed, it could not stop a kernel that never ends."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
+def serve(tasks: Iterable[str], target: str, emit: Emit, memory: int) -> None:
+    """Answer tasks, a JSON line each, until there are no more. The target is opened for the first one."""
     backend = None
     for line in tasks:
         task = json.loads(line)
@@ -55,14 +70,13 @@ def main(arguments: list[str]) -> int:
                 emit({"event": "ready"})
             value = perform(task, backend, emit)
             emit({"event": "result", "value": value, "last": not backend.usable()})
-        except MemoryError:
-            emit(
-                _failure("not judged", f"it needs more than the {memory / 1e9:.0f} GB of memory that a worker may take")
-            )
         except Exception as error:
+            if type(error) is MemoryError and not target.startswith("card:"):
+                most = f"{memory / 1e9:.0f} GB of memory that a worker may take"
+                emit(_failure("not judged", f"it needs more than the {most}"))
+                continue
             # after some errors of CUDA a process is of no use
             emit({**_of(error), "last": backend is not None and not backend.usable()})
-    return 0
 
 
 def _stdin() -> IO[str]:
@@ -125,6 +139,9 @@ def _of(error: BaseException) -> dict[str, Any]:
         return _failure("not run", str(error))
     if isinstance(error, WarpbenchError):
         return _failure("fail", str(error))
+    if type(error).__name__ == "OutOfMemoryError":  # torch's and CuPy's
+        what = str(error).partition(" If ")[0]
+        return _failure("not run", f"the card has too little free memory for this case: {what}")
     last = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{Path(last.filename).name}:{last.lineno}"
     trace = "".join(traceback.format_exception(error))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +28,17 @@ def other(x, factor, out):
     {body}
     out.copy_(2 * x)
 """
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def wait_for(condition, seconds=20):
+    """Until the condition holds; fails when it does not come."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.05)
 
 
 def ask(root, *rungs, limit_s=60.0, processes=1, memory_bytes=6 << 30):
@@ -123,3 +137,23 @@ def test_a_worker_for_ptxvm_sees_no_card_and_takes_one_core(monkeypatch):
     assert environment("emulated:sm_86")["CUDA_VISIBLE_DEVICES"] == ""
     assert environment("emulated:sm_86")["OMP_NUM_THREADS"] == "1"
     assert environment("card:GPU-1")["CUDA_VISIBLE_DEVICES"] == "GPU-1"
+
+
+def test_a_worker_does_not_outlive_whoever_started_it(make_catalogue, tmp_path):
+    """The parent is killed while a kernel runs that never ends: nobody is left who could stop it."""
+    pid_file = tmp_path / "pid"
+    root = make_catalogue(
+        other(f"open({str(pid_file)!r}, 'w').write(str(os.getpid()))\n    while True: time.sleep(0.01)")
+    )
+    script = (
+        "from warpbench.pool import Pool\n"
+        f"task = {{'task': 'check', 'rung': 'double/numba/other', 'root': {str(root)!r}}}\n"
+        "list(Pool('bare', 1, 60.0).run([task]))\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
+    wait_for(pid_file.exists)
+    wait_for(pid_file.read_text)
+    worker = int(pid_file.read_text())
+    parent.kill()
+    parent.wait()
+    wait_for(lambda: not Path(f"/proc/{worker}").exists())

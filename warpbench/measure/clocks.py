@@ -77,11 +77,36 @@ class Gauge:
             state = self._read("nvmlDeviceGetPerformanceState")
             readings.pstate = None if state is None else int(state)
 
+    def facts(self) -> dict[str, Any]:
+        """What holds for a whole run, as fields of a card's record."""
+        default = self._read("nvmlDeviceGetPowerManagementDefaultLimit")
+        allowed = self._ask("nvmlDeviceGetPowerManagementLimitConstraints")
+        bus = self._ask("nvmlDeviceGetPciInfo")
+        gen, width = (self._read(f"nvmlDeviceGetCurrPcieLink{one}") for one in ("Generation", "Width"))
+        display, persistence = (self._read(f"nvmlDeviceGet{one}Mode") for one in ("Display", "Persistence"))
+        return {
+            "vbios": self._ask("nvmlDeviceGetVbiosVersion"),
+            "pci_device_id": None if bus is None else f"{bus.pciDeviceId:08x}",
+            "pci_subsystem_id": None if bus is None else f"{bus.pciSubSystemId:08x}",
+            "display_active": None if display is None else bool(display),
+            "persistence_mode": None if persistence is None else bool(persistence),
+            "nvml_max_sm_clock_mhz": self._read("nvmlDeviceGetMaxClockInfo", "NVML_CLOCK_SM"),
+            "nvml_max_mem_clock_mhz": self._read("nvmlDeviceGetMaxClockInfo", "NVML_CLOCK_MEM"),
+            "power_limit_default_w": None if default is None else default / 1e3,
+            "power_limit_max_w": None if allowed is None else allowed[1] / 1e3,
+            "pcie_gen": None if gen is None else int(gen),
+            "pcie_width": None if width is None else int(width),
+        }
+
     def _read(self, function: str, *constants: str) -> float | None:
+        value = self._ask(function, *constants)
+        return None if value is None else float(value)
+
+    def _ask(self, function: str, *constants: str) -> Any:
         if self._nvml is None:
             return None
         try:
             arguments = [getattr(self._nvml, name) for name in constants]
-            return float(getattr(self._nvml, function)(self._handle, *arguments))
+            return getattr(self._nvml, function)(self._handle, *arguments)
         except (self._nvml.NVMLError, AttributeError):  # the card or the package does not know it
             return None

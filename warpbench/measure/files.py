@@ -67,8 +67,17 @@ class RecordFile:
 
     @property
     def complete(self) -> bool:
-        """Whether every case that was planned is here."""
-        return len(self.cases) >= self.run.config.planned
+        """Whether every case that was planned is here, timed by every process that was to time it."""
+        timed = all(self.finished(case) for case in self.cases.values() if case.verdict_correct == "pass")
+        return timed and len(self.cases) >= self.run.config.planned
+
+    def finished(self, case: Case) -> bool:
+        """Whether a case has a verdict and, if it was right on a card, the times of every process; invalid ones too."""
+        times = self.replicates.get(case.case_id, ())
+        short = len(times) < self.run.config.replicates and all(one.status != "invalid" for one in times)
+        if case.verdict_correct == "pass" and self.run.kind == "measured":
+            return not short
+        return case.verdict_correct != "skipped"
 
 
 def read(path: Path) -> RecordFile:

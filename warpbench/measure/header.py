@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from warpbench.catalogue import ROOT
+from warpbench.hardware.detect import in_wsl
+from warpbench.measure.clocks import Gauge
 from warpbench.measure.records import Card, Config, Kind, Run
 
 # Raised by hand when times of before and after can no longer be compared.
@@ -53,6 +55,8 @@ def make_run(kind: Kind, command: Sequence[str], config: Config, card: Any = Non
         git_commit=commit,
         git_dirty=dirty,
         driver_version=None if card is None else card.driver,
+        cuda_driver=None if card is None else _cuda_of_driver(),
+        cuda_runtime=None if card is None else _version("nvidia-cuda-runtime"),
     )
 
 
@@ -75,11 +79,12 @@ def describe(card: Any) -> Card:
         uuid_hash=_hash(card.uuid),
         ecc_enabled=card.ecc,
         mig_enabled=card.partitioned,
-        driver_model="linux",
+        driver_model="wsl2" if in_wsl() else "linux",
         attr_sm_clock_mhz=card.clock_mhz,
         attr_mem_clock_mhz=card.memory_clock_mhz,
         attr_mem_bus_bits=card.memory_bus_bits,
         power_limit_w=card.power_limit_watts,
+        **Gauge(card.uuid).facts(),
     )
 
 
@@ -102,6 +107,17 @@ def foreign_processes(uuid_text: str) -> int:
         return sum(process.pid != os.getpid() for process in pynvml.nvmlDeviceGetComputeRunningProcesses(handle))
     except Exception:  # NVML in a container often may not list processes
         return 0
+
+
+def _cuda_of_driver() -> str | None:
+    """The newest CUDA that the driver knows, such as "13.0"; None if NVML does not say."""
+    try:
+        import pynvml
+
+        number = pynvml.nvmlSystemGetCudaDriverVersion()
+    except Exception:  # whatever NVML raises: it is not known then
+        return None
+    return f"{number // 1000}.{number % 1000 // 10}"
 
 
 def _version(distribution: str) -> str | None:

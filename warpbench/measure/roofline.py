@@ -78,7 +78,10 @@ def arithmetic_roof(case: Case, roofs: Mapping[str, float]) -> float | None:
     """The arithmetic roof of a case in TFLOP/s, or None."""
     if case.dtype == "f32":
         return roofs.get("flops_f32")
-    key = tensor_key(case.dtype, case.accumulate or "f32")
+    accumulator = case.accumulate or "f32"
+    if accumulator.endswith("_mma"):  # says how tensor cores round ("fp8_mma"); they accumulate in float32
+        accumulator = "f32"
+    key = tensor_key(case.dtype, accumulator)
     return roofs.get(f"flops_{key}") if key else None
 
 

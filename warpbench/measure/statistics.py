@@ -51,11 +51,36 @@ def spread(samples: Sequence[float]) -> float | None:
     return None if len(samples) < 4 or middle == 0 else (quantile(samples, 0.75) - quantile(samples, 0.25)) / middle
 
 
+def log_interval(medians: Sequence[float]) -> float | None:
+    """Half of the 95 % interval of the mean of the logarithms of processes' medians: 0.01 is 1 %. None for one process.
+
+    Student's t on R - 1 degrees of freedom. What differs from process to process is in it, as nothing else is.
+    """
+    count = len(medians)
+    if count < 2:
+        return None
+    logs = [math.log(median) for median in medians]
+    mean = sum(logs) / count
+    deviation = math.sqrt(sum((one - mean) ** 2 for one in logs) / (count - 1))
+    return _t_quantile(count - 1) * deviation / math.sqrt(count)
+
+
 def outlier_share(samples: Sequence[float]) -> float:
     """Share of samples beyond q3 + 1.5 interquartile ranges. They stay; above 10 % is worth a warning."""
     high = quantile(samples, 0.75)
     limit = high + 1.5 * (high - quantile(samples, 0.25))
     return sum(sample > limit for sample in samples) / len(samples)
+
+
+# 97.5 % points of Student's t by degrees of freedom, from its tables; between two of them the wider one is taken.
+_T = {
+    1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 10: 2.228, 12: 2.179,
+    15: 2.131, 20: 2.086, 30: 2.042, 60: 2.000, 120: 1.980,
+}  # fmt: skip
+
+
+def _t_quantile(freedom: int) -> float:
+    return _T[max(known for known in _T if known <= freedom)]
 
 
 def _binomial_quantile(p: float, n: int) -> int:

@@ -28,7 +28,9 @@ SHARE = 0.1  # of late samples or outliers: above it, a warning
 
 @dataclass(frozen=True)
 class Lap:
-    """One timed launch, seconds. `late`: the card may have waited for the host inside the sample."""
+    """One timed launch, seconds. `late`: the card may have waited for the host inside the sample, for a share of it
+    that counts.
+    """
 
     device: float
     host: float  # what the host took to launch
@@ -75,11 +77,11 @@ class Stopwatch:
         started = time.perf_counter()
         call()
         host = time.perf_counter() - started
-        late = bool(self._begin.query())  # the card was there before everything was queued
         self._end.record()
+        waited = bool(self._begin.query())  # the card was there before everything was queued, the end too
         self._end.synchronize()
         device, busy = (float(event.elapsed_time(self._end)) / 1e3 for event in (self._begin, self._begun))
-        return Lap(device, host, busy, late)
+        return Lap(device, host, busy, waited and host > TOL * device)
 
     def whole(self, call: Callable[[], Any]) -> float:
         """Seconds of one `call` until the whole card is idle, whatever stream it used; the L2 as it is."""
@@ -125,6 +127,8 @@ def sample(
     stop = "max_samples"
     while len(laps) < n_max:
         laps.append(watch.lap(call))
+        if laps[-1].late:  # behind `after` the host is slower than in the warm-up
+            watch.longer()
         after()
         if len(laps) < least:
             continue

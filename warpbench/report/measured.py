@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from warpbench.measure import roofline, statistics
@@ -14,6 +14,7 @@ COLUMNS = (
     Column("rung"),
     Column("verdict"),
     Column("median", "right"),
+    Column("interval", "right", 2),
     Column("spread", "right", 2),
     Column("rate", "right"),
     Column("of measured", "right", 1),
@@ -25,8 +26,8 @@ COLUMNS = (
     Column("shape", priority=3),
 )
 LEGEND = (
-    "median of one process, no interval; spread: interquartile range over the median; "
-    "cold: the L2 cache was flushed before each sample",
+    "median of a process, and of the processes' medians; interval: 95 %, from process to process, so one has none "
+    "(--replicates 5); spread: interquartile range over the median; cold: the L2 cache was flushed before each sample",
     "of measured: share of the copy bandwidth measured in this run; "
     "a kernel that reads more than it writes may pass 100 %",
     "torch/this: torch's time over this rung's; above 1, the rung is faster",
@@ -38,44 +39,78 @@ def headline(run: Run) -> str:
     card = run.gpu
     cc = "unknown" if card.cc is None else ".".join(map(str, card.cc))
     limit = "unknown" if card.power_limit_w is None else f"{card.power_limit_w:.0f} W"
-    others = f", {run.foreign_processes} other processes on the card" if run.foreign_processes else ""
+    if card.power_limit_w is not None and card.power_limit_default_w not in (None, card.power_limit_w):
+        limit += f" (default {card.power_limit_default_w:.0f} W)"
+    others = f", other processes on the card: {run.foreign_processes}" if run.foreign_processes else ""
     return f"measuring on {card.name} ({cc}), power limit {limit}, driver {run.driver_version or 'unknown'}{others}"
 
 
+def seconds_of(replicates: Iterable[Replicate]) -> float | None:
+    """The time of a case: the median of its processes' medians. None if one of them cannot be true."""
+    medians = [statistics.median(one.t_us) / 1e6 for one in _good(replicates)]
+    return statistics.median(medians) if medians else None
+
+
+def _good(replicates: Iterable[Replicate]) -> list[Replicate]:
+    """The processes that nothing speaks against; none of them where one is invalid."""
+    every = list(replicates)
+    if any(one.status == "invalid" for one in every):
+        return []
+    return [one for one in every if one.status == "ok" and one.t_us]
+
+
+def rows(
+    cases: Iterable[tuple[Case, Sequence[Replicate]]], roofs: Mapping[str, float], l2_bytes: int
+) -> list[dict[str, Any]]:
+    """A row for each case, raced against torch's of the same operation, dtype and shape."""
+    every = list(cases)
+
+    def race(case: Case) -> tuple[str, str, str]:
+        return case.operation, case.dtype, str(sorted(case.shape.items()))
+
+    rivals = {race(case): seconds_of(replicates) for case, replicates in every if case.dsl == "torch"}
+    return [row(case, replicates, roofs, rivals.get(race(case)), l2_bytes) for case, replicates in every]
+
+
 def row(
-    case: Case, samples: Replicate | None, roofs: Mapping[str, float], rival_s: float | None, l2_bytes: int
+    case: Case, replicates: Sequence[Replicate], roofs: Mapping[str, float], rival_s: float | None, l2_bytes: int
 ) -> dict[str, Any]:
     """One case as plain data. None is unknown or not measured."""
-    good = samples is not None and samples.status == "ok" and bool(samples.t_us)
-    seconds = statistics.median(samples.t_us) / 1e6 if good and samples else None
+    good = _good(replicates)
+    seconds = seconds_of(good)
     moved = case.bytes_read + case.bytes_written
     bound = roofline.binding(case, roofs)
+    spreads = [one for one in (statistics.spread(samples.t_us) for samples in good) if one is not None]
+    clocks = [statistics.median(samples.sm_mhz) for samples in replicates if samples.sm_mhz]
+    hosts = [samples.host_us_median for samples in replicates if samples.host_us_median is not None]
     out: dict[str, Any] = {
         "rung": f"{case.operation}/{case.dsl}/{case.rung}",
         "shape": dict(case.shape),
         "dtype": case.dtype,
-        "verdict": "invalid" if samples is not None and samples.status == "invalid" else case.verdict_correct,
-        "reason": case.skip_reason or _why(case, samples),
+        "verdict": "invalid" if any(one.status == "invalid" for one in replicates) else case.verdict_correct,
+        "reason": case.skip_reason or _why(case, replicates),
         "seconds": seconds,
-        "samples": len(samples.t_us) if samples else 0,
-        "spread": statistics.spread(samples.t_us) if good and samples else None,
+        "processes": len(good),
+        "interval": statistics.log_interval([statistics.median(one.t_us) for one in good]),
+        "samples": sum(len(samples.t_us) for samples in replicates),
+        "spread": statistics.median(spreads) if spreads else None,
         "gbps": moved / seconds / 1e9 if seconds else None,
         "tflops": case.flops / seconds / 1e12 if seconds else None,
         "bound": bound,
-        "mode": samples.mode if samples else None,
-        "sm_mhz": statistics.median(samples.sm_mhz) if samples and samples.sm_mhz else None,
-        "host_us": samples.host_us_median if samples else None,
+        "mode": replicates[0].mode if replicates else None,
+        "sm_mhz": statistics.median(clocks) if clocks else None,
+        "host_us": statistics.median(hosts) if hosts else None,
         "share_measured": None,
         "share_theory": None,
         "share_note": "",
         "torch_over_this": rival_s / seconds if rival_s and seconds else None,
     }
-    if seconds is None or samples is None or bound is None:
+    if seconds is None or bound is None:
         return out
     if bound == "arithmetic":
         peak = roofline.arithmetic_roof(case, roofs)
         out["share_theory"] = out["tflops"] / peak if peak else None
-    elif dram_share_allowed(samples.mode, case.bytes_read, l2_bytes):
+    elif dram_share_allowed(good[0].mode, case.bytes_read, l2_bytes):
         out["share_theory"] = out["gbps"] / roofs["bw_theory"] if "bw_theory" in roofs else None
         out["share_measured"] = out["gbps"] / roofs["bw_copy"] if "bw_copy" in roofs else None
     else:
@@ -83,11 +118,10 @@ def row(
     return out
 
 
-def _why(case: Case, samples: Replicate | None) -> str:
+def _why(case: Case, replicates: Sequence[Replicate]) -> str:
     """Why a case has no time, or a doubtful one."""
-    if samples is None or not samples.warnings:
-        return ""
-    return f"{case.operation}/{case.dsl}/{case.rung}: {'; '.join(samples.warnings)}"
+    warnings = dict.fromkeys(warning for one in replicates for warning in one.warnings)
+    return f"{case.operation}/{case.dsl}/{case.rung}: {'; '.join(warnings)}" if warnings else ""
 
 
 def table(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> list[Row | Section]:
@@ -107,6 +141,7 @@ def cells(one: Mapping[str, Any]) -> list[str]:
         one["rung"],
         "not run" if one["verdict"] == "skipped" else one["verdict"],
         seconds_text(one["seconds"]) if timed else "-",
+        f"± {100 * one['interval']:.1f} %" if one["interval"] is not None else "-",
         f"{100 * one['spread']:.1f} %" if one["spread"] is not None else "-",
         rate,
         (one["share_note"] or percent(one["share_measured"])) if timed else "-",
