@@ -83,7 +83,7 @@ OPERATION = Operation(
         Rung(
             "in_cupy:single_precision",
             "0.5f and 1.0f: no double in the kernel",
-            shows={"sm_75+": ("fma.rn.f32",)},
+            shows={"sm_75+": ("fma.rn .f32",)},
         ),
         Rung("in_triton:one_element_a_thread", "start here: Triton reads Python floats as float32"),
         Rung(

@@ -17,13 +17,14 @@ import numpy as np
 import ptxvm
 from ptxvm.report import Finding
 from warpbench import cache
-from warpbench.backends.emulated import Launch, Tensor, dim3, refuse_card_tensor, wrong_argument
+from warpbench.backends.emulated import SHARED_BYTES, Launch, Tensor, dim3, numpy_type, wrong_argument
 from warpbench.errors import KernelWrong
 
 if TYPE_CHECKING:
     from warpbench.backends.emulated import Emulator
 
-SHARED_BYTES = 48 << 10  # dynamic shared memory that a kernel gets without asking for more
+# what CuPy adds to the options of every source, beside its include folders and C++17: cupy/cuda/compiler.py
+CUPYS_OPTIONS = ("-ftz=true", "--device-as-default-execution-space")
 
 
 class CompileException(KernelWrong):
@@ -69,7 +70,7 @@ class Array:
 
     @property
     def dtype(self) -> Any:
-        return np.dtype(str(self.tensor.dtype).removeprefix("torch."))
+        return numpy_type(self.tensor, "CuPy")
 
     def get(self) -> Any:
         """A copy as a NumPy array."""
@@ -84,15 +85,7 @@ def asarray(value: Any) -> Array:
         import torch
 
         value = torch.tensor(np.asarray(value))
-    refuse_card_tensor(value)
-    try:
-        np.dtype(str(value.dtype).removeprefix("torch."))
-    except TypeError:
-        width = "uint16" if value.element_size() == 2 else "uint8"
-        raise TypeError(
-            f"CuPy has no type for a {value.dtype} tensor. Nothing was launched. "
-            f"Pass its bits: tensor.view(torch.{width})"
-        ) from None
+    numpy_type(value, "CuPy")  # refuses what CuPy cannot read
     return Array(value)
 
 
@@ -103,8 +96,8 @@ class _RawModule:
 
     def __init__(
         self,
-        code: str | None = None,
         *,
+        code: str | None = None,
         path: str | None = None,
         options: Sequence[str] = (),
         backend: str = "nvrtc",
@@ -113,12 +106,13 @@ class _RawModule:
         name_expressions: Sequence[str] | None = None,
         jitify: Any = None,
     ) -> None:
+        if (code is None) == (path is None):
+            raise TypeError("Exactly one of `code` and `path` keyword arguments must be given.")
+        _take_tuple("options", options)
         if code is None:
-            if path is None or not path.endswith((".cu", ".ptx")):
-                raise TypeError(
-                    "give the source as `code`, or a .cu or .ptx file as `path`; a cubin cannot run on ptxvm"
-                )
-            code = Path(path).read_text(encoding="utf-8")
+            if not str(path).endswith(".ptx"):
+                raise TypeError("on ptxvm `path` is a .ptx file: a cubin cannot be executed. Give the source as `code`")
+            code = Path(str(path)).read_text(encoding="utf-8")
         self.code, self.options, self.name_expressions = code, tuple(options), tuple(name_expressions or ())
         self.cooperative = enable_cooperative_groups
         self._file = _file_of(code)
@@ -145,7 +139,11 @@ class _RawModule:
         module = ptxvm.Module.from_ptx(ptx)
         entry = mangled.get(name, name)
         if entry not in module.entries:
-            raise KeyError(f"there is no kernel {name} in this source; it has {', '.join(module.entries) or 'none'}")
+            raise ptxvm.LaunchError(
+                f"there is no kernel {name} in this source; it has {', '.join(module.entries) or 'none'}. Nothing was "
+                'launched. A kernel keeps its name if it is declared extern "C"; one made from a template is asked for '
+                "by RawModule(code=..., name_expressions=[...])"
+            )
         return _Function(self, name, entry)
 
 
@@ -165,12 +163,9 @@ class _RawKernel:
         enable_cooperative_groups: bool = False,
         jitify: Any = None,
     ) -> None:
-        self.code, self.name, self.options = code, name, tuple(options)
+        self.code, self.name, self.options = code, name, options
         module = type("RawModule", (_RawModule,), {"_emulator": self._emulator})
-        expressions = () if name.isidentifier() else (name,)
-        self._module = module(
-            code, options=options, enable_cooperative_groups=enable_cooperative_groups, name_expressions=expressions
-        )
+        self._module = module(code=code, options=options, enable_cooperative_groups=enable_cooperative_groups)
         self._module._file = _file_of(code)
         self._function: _Function | None = None
 
@@ -200,69 +195,112 @@ class _Function:
 
     def __init__(self, module: _RawModule, name: str, entry: str) -> None:
         self.module, self.name, self.entry = module, name, entry
-        self.max_dynamic_shared_size_bytes = SHARED_BYTES
+        self.kernel = ptxvm.Module.from_ptx(module.ptx()[0]).kernel(entry)
+        self.max_dynamic_shared_size_bytes = SHARED_BYTES - self.kernel.static_shared_bytes
 
     def __call__(self, grid: Any, block: Any, args: Any, *, shared_mem: int = 0, stream: Any = None) -> None:
         """Launch. Raises TypeError for what CuPy refuses, ptxvm.LaunchError for what the driver refuses."""
-        for what, sizes in (("grid", grid), ("block", block), ("args", args)):
-            if not isinstance(sizes, tuple | list):
-                raise TypeError(
-                    f"{what} must be a tuple, not {type(sizes).__name__}: write ({sizes!r},) for a single one"
-                )
+        for what, sizes in (("grid", grid), ("block", block)):
+            _take_tuple(what, sizes)
         emulator = self.module._emulator
         ptx, _ = self.module.ptx()
-        kernel = ptxvm.Module.from_ptx(ptx).kernel(self.entry)
         if shared_mem > self.max_dynamic_shared_size_bytes:
             raise ptxvm.LaunchError(
                 f"{self.name} asks for {shared_mem:,} bytes of dynamic shared memory; without asking it gets "
                 f"{self.max_dynamic_shared_size_bytes:,}. Nothing was launched. "
                 "Set max_dynamic_shared_size_bytes first."
             )
-        packed = [_pack(arg, i) for i, arg in enumerate(args)]
-        lints = _check_widths(kernel, args)
-        size = dim3(tuple(max(1, int(n)) for n in grid)), dim3(tuple(max(1, int(n)) for n in block))  # as CuPy does
+        args = list(args)
+        packed = [_pack(emulator, arg, i) for i, arg in enumerate(args)]
+        lints = _check_scalars(self.kernel, args)
+        size = dim3([max(1, n) for n in grid]), dim3([max(1, n) for n in block])  # an empty grid launches one block
         launch = Launch("cupy", self.name, self.entry, ptx, emulator.arch, *size, int(shared_mem))
         emulator.launch(launch, packed, cooperative=self.module.cooperative, lints=lints)
 
 
-def _pack(arg: Any, position: int) -> Any:
+def _take_tuple(what: str, given: Any) -> None:
+    """Raise TypeError, as CuPy does, for anything but a tuple."""
+    if not isinstance(given, tuple):
+        right = tuple(given) if isinstance(given, list) else (given,)
+        raise TypeError(f"{what} must be a tuple, not {type(given).__name__}: write {right!r}")
+
+
+def _pack(emulator: Emulator, arg: Any, position: int) -> Any:
     """An argument as CuPy packs it."""
     if arg is None:
         return np.uint64(0)
     if isinstance(arg, Array):
         return Tensor(arg.tensor, f"argument {position}")
-    if isinstance(arg, np.generic):
-        return arg
-    if isinstance(arg, bool):
-        return np.uint8(arg)
-    if isinstance(arg, int):
-        return np.int64(arg)
-    if isinstance(arg, float):
-        return np.float64(arg)
-    if isinstance(arg, complex):
-        return np.complex128(arg)
+    if isinstance(arg, np.ndarray):
+        if arg.size == 1:
+            return arg.tobytes()  # by value: how a struct is passed
+        raise TypeError(
+            f"argument {position} is a numpy.ndarray of shape {arg.shape}: only one of a single element is passed, by "
+            "value. Nothing was launched. For a pointer to its elements pass cupy.asarray(torch.from_numpy(array))"
+        )
+    if isinstance(arg, int) and (tensor := emulator.tensor_at(arg)) is not None:
+        return Tensor(tensor, f"argument {position}")  # tensor.data_ptr() of a tensor that the rung was given
+    scalar = _scalar(arg)
+    if scalar is not None:
+        return scalar
     raise TypeError(
         f"Unsupported type {type(arg)}: argument {position} of a CuPy kernel. "
         "A torch tensor is passed as cupy.asarray(tensor), a number as np.int32(n) or np.float32(x)"
     )
 
 
-def _check_widths(kernel: Any, args: Sequence[Any]) -> list[Finding]:
-    """Python numbers whose 8 bytes do not fit a parameter: a fault for a float, a lint for an int."""
+def _scalar(arg: Any) -> np.generic | None:
+    """The NumPy scalar that CuPy makes of a number; None for anything else."""
+    if isinstance(arg, np.generic):
+        return arg
+    kinds = {bool: np.bool_, float: np.float64, complex: np.complex128, int: np.int64}
+    if type(arg) is int and arg >= 1 << 63:
+        return np.uint64(arg)
+    kind = kinds.get(type(arg))
+    return None if kind is None else kind(arg)
+
+
+# NVRTC's type of a parameter -> what a kernel reads there. Signed and unsigned look the same
+_READS = {
+    "f32": "f4", "f64": "f8", "u8": "u1", "u16": "u2", "u32": "u4", "u64": "u8",
+    "s8": "i1", "s16": "i2", "s32": "i4", "s64": "i8",
+}  # fmt: skip
+
+
+def _check_scalars(kernel: Any, args: Sequence[Any]) -> list[Finding]:
+    """Faults for numbers that the kernel reads as another number; a lint for an int of which it reads one half."""
     lints = []
     for i, (parameter, arg) in enumerate(zip(kernel.params, args, strict=False)):
-        if parameter.bytes != 4:
+        given = _scalar(arg)
+        if given is None or given.dtype.kind not in "biuf" or parameter.type not in _READS:
             continue
-        place = f"argument {i}"
-        if type(arg) is float:
-            detail = (
-                "a Python float is passed as a double of 8 bytes; the parameter takes 4, and would read its lower half"
+        have, takes = given.dtype.itemsize, np.dtype(_READS[parameter.type])
+        name = f"a Python {type(arg).__name__}" if given is not arg else f"np.{given.dtype.name}"
+        passed = f"{name} is passed as {have} byte{'s' if have > 1 else ''}"
+        parameter_is = f"the parameter is {'a float' if takes.kind == 'f' else 'an integer'} of {takes.itemsize}"
+        wrong = ""
+        if have < takes.itemsize:
+            wrong = f"{passed}; {parameter_is}, and would read past them"
+        elif have > takes.itemsize and given.dtype.kind == takes.kind == "f":
+            wrong = f"{passed}; {parameter_is}, and would read their lower half"
+        elif not _same(given, np.frombuffer(given.tobytes(), takes, 1)[0]):
+            wrong = f"{passed}; {parameter_is}, and would read another number"
+        if wrong:
+            raise ptxvm.Fault(wrong_argument("wrong argument type", wrong, f"argument {i}"))
+        if type(arg) is int and have > takes.itemsize:
+            lints.append(
+                wrong_argument("wide argument", f"{passed}; {parameter_is}, and reads a part", f"argument {i}")
             )
-            raise ptxvm.Fault(wrong_argument("wrong argument type", detail, place))
-        if type(arg) is int:
-            detail = "a Python int is passed as 8 bytes; the parameter takes 4, and reads their lower half"
-            lints.append(wrong_argument("wide argument", detail, place))
     return lints
+
+
+def _same(given: np.generic, read: np.generic) -> bool:
+    """Whether a kernel that reads `read` gets the number `given`: signed integers look unsigned in NVRTC's PTX."""
+    if given.dtype.kind in "biu" and read.dtype.kind in "iu":
+        bits = 8 * read.dtype.itemsize
+        value = int(given)
+        return -(1 << bits - 1) <= value < 1 << bits and (value - int(read)) % (1 << bits) == 0
+    return bool(given == read or (given != given and read != read))
 
 
 # -- compiling -----------------------------------------------------------------------------------------------------
@@ -287,17 +325,17 @@ def compile_source(
     `file` is what line numbers refer to: a .cu file, or the Python file whose text holds the source as a literal.
     """
     from cuda.bindings import nvrtc
+    from cupy._core import core
 
     version = _ask(nvrtc.nvrtcVersion())
-    own = [f"--gpu-architecture=compute_{arch.removeprefix('sm_')}", "-lineinfo", *_includes()]
-    asked = [o for o in options if o not in ("-lineinfo", "--generate-line-info")]
-    if not any("std=" in o for o in asked):
-        own.append("--std=c++17")
+    asked = tuple(o for o in options if o not in ("-lineinfo", "--generate-line-info"))
+    own = [f"--gpu-architecture=compute_{arch.removeprefix('sm_')}", "-lineinfo", *CUPYS_OPTIONS]
+    given = [*own, *core.assemble_cupy_compiler_options(asked)]
     text = _placed(code, file)
-    key = cache.key("nvrtc", version, text, file, own, asked, list(expressions))
+    key = cache.key("nvrtc", version, text, file, given, list(expressions))
     found = cache.load(key)
     if found is None:
-        ptx, names = _compile(nvrtc, text, file, [*own, *asked], expressions)
+        ptx, names = _compile(nvrtc, text, file, given, expressions)
         found = {"ptx": ptx, "names": names}
         cache.store(key, found)
     return found["ptx"], found["names"]
@@ -310,14 +348,6 @@ def _placed(code: str, file: str) -> str:
     text = Path(file).read_text(encoding="utf-8", errors="replace") if Path(file).is_file() else ""
     start = text.find(code) if code.strip() else -1
     return code if start < 0 else f'#line {text.count(chr(10), 0, start) + 1} "{file}"\n{code}'
-
-
-def _includes() -> list[str]:
-    """Where the headers of the toolkit wheels lie."""
-    from cuda.pathfinder import locate_nvidia_header_directory
-
-    found = [locate_nvidia_header_directory(name) for name in ("cudart", "cccl")]
-    return [f"-I{place.abs_path}" for place in found if place is not None and place.abs_path]
 
 
 def _compile(

@@ -8,16 +8,20 @@ to `Emulator.launch`.
 from __future__ import annotations
 
 import contextlib
+import operator
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 import ptxvm
 from ptxvm.report import Finding
 from warpbench.hardware import gpus
 
 MEMORY_BYTES = 2 << 30  # of the virtual card, committed as it is touched
+SHARED_BYTES = 48 << 10  # shared memory of a block, static and dynamic, that a kernel gets without asking for more
 Dim3 = tuple[int, int, int]
 
 
@@ -93,6 +97,15 @@ class Emulator:
         finally:
             self._launches, self._named = [], []
 
+    @contextlib.contextmanager
+    def apart(self) -> Iterator[list[Launch]]:
+        """Collect the launches made inside, and keep them out of what `record` collects."""
+        outer, self._launches = self._launches, []
+        try:
+            yield self._launches
+        finally:
+            self._launches = outer
+
     # -- launching -----------------------------------------------------------------------------------------------
     def launch(
         self,
@@ -137,7 +150,8 @@ class Emulator:
     @contextlib.contextmanager
     def _bound(self, args: Sequence[Any]) -> Iterator[list[Any]]:
         """The arguments with each tensor's storage lent to the device; tensors that share a storage share it there."""
-        storages: dict[int, ptxvm.Pointer] = {}
+        storages: dict[int, ptxvm.Pointer] = {}  # by address; storages without a byte may have none
+        lent: list[ptxvm.Pointer] = []
         bound: list[Any] = []
         try:
             for arg in args:
@@ -159,11 +173,16 @@ class Emulator:
                     offset_bytes=offset,
                 )
                 storages[key] = pointer
+                lent.append(pointer)
                 bound.append(pointer)
             yield bound
         finally:
-            for pointer in storages.values():
+            for pointer in lent:
                 self.device.release(pointer)
+
+    def tensor_at(self, address: int) -> Any:
+        """The tensor that `record` was given whose first element lies at a host address; None if there is none."""
+        return next((t for _, t in self._named if t.data_ptr() == address and t.nbytes), None)
 
     def _name_of(self, tensor: Any) -> str:
         """The name that the operation gives a tensor (or a view of the same elements); "" for one of the rung's own."""
@@ -186,6 +205,27 @@ def refuse_card_tensor(tensor: Any) -> None:
         )
 
 
+def numpy_type(tensor: Any, dsl: str) -> np.dtype[Any]:
+    """The type of a tensor's elements as a DSL reads it from the CUDA array interface of a tensor on a card.
+
+    Raises what the reading of that interface raises: RuntimeError for a tensor that requires grad, TypeError for an
+    element type that NumPy lacks.
+    """
+    refuse_card_tensor(tensor)
+    if tensor.requires_grad:
+        raise RuntimeError(
+            "Can't get __cuda_array_interface__ on Variable that requires grad. Use tensor.detach() first"
+        )
+    try:
+        return np.dtype(str(tensor.dtype).removeprefix("torch."))
+    except TypeError:
+        bits = "uint16" if tensor.element_size() == 2 else "uint8"
+        raise TypeError(
+            f"{dsl} has no type for a {tensor.dtype} tensor. The kernel was not launched. "
+            f"Pass its bits and decode them in the kernel: tensor.view(torch.{bits})"
+        ) from None
+
+
 def _bytes_of(tensor: Any) -> Any:
     """The whole storage as a writable 1-D uint8 NumPy array."""
     import torch
@@ -196,27 +236,17 @@ def _bytes_of(tensor: Any) -> Any:
 def _numpy_dtype(tensor: Any) -> str:
     """For messages: NumPy's name of the element type, or an unsigned integer of its width where NumPy has none."""
     name = str(tensor.dtype).removeprefix("torch.")
-    known = {
-        "float64",
-        "float32",
-        "float16",
-        "int64",
-        "int32",
-        "int16",
-        "int8",
-        "uint8",
-        "uint16",
-        "uint32",
-        "uint64",
-        "bool",
-    }
+    known = (
+        "float64", "float32", "float16", "complex64", "complex128", "bool",
+        "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8",
+    )  # fmt: skip
     return name if name in known else f"u{tensor.element_size()}"
 
 
 def dim3(sizes: Any) -> Dim3:
-    """(x, y, z) of a launch dimension of one to three sizes."""
-    x, y, z = (*(int(s) for s in sizes), 1, 1)[:3]
+    """(x, y, z) of a launch dimension of one to three sizes. TypeError for a size that is no integer."""
+    x, y, z = (*(operator.index(s) for s in sizes), 1, 1)[:3]
     return x, y, z
 
 
-__all__ = ["Emulator", "Launch", "Tensor", "dim3", "refuse_card_tensor", "wrong_argument"]
+__all__ = ["Emulator", "Launch", "Tensor", "dim3", "numpy_type", "refuse_card_tensor", "wrong_argument"]

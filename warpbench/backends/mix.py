@@ -42,7 +42,7 @@ class Row:
 def side_by_side(opcodes: Mapping[str, int], histogram: Mapping[str, int]) -> list[Row]:
     """A row a family that stands in either, then a row for each other mnemonic of the machine code.
 
-    opcodes     PTX opcode -> how often (`ptxvm.Module.opcodes`)
+    opcodes     PTX opcode -> how often (`opcodes`)
     histogram   mnemonic -> how often (`sass.Sass.histogram`)
     """
     theirs: dict[str, Counter[str]] = {}
@@ -59,6 +59,13 @@ def side_by_side(opcodes: Mapping[str, int], histogram: Mapping[str, int]) -> li
             rows.append(Row(family, ours[family], named.total(), names))
     rest = Counter({family: counts.total() for family, counts in theirs.items()})
     return rows + [Row(family, None, count) for family, count in rest.most_common()]
+
+
+def opcodes(ptx: str, entry: str) -> Mapping[str, int]:
+    """How often each PTX opcode stands in a kernel and in the functions that it calls."""
+    from ptxvm import Module
+
+    return Module.from_ptx(ptx).opcodes(entry)
 
 
 def warnings(rows: Sequence[Row]) -> list[str]:

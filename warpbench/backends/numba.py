@@ -6,6 +6,8 @@ it refuses there is refused here. Kernels are compiled with line information.
 
 from __future__ import annotations
 
+import ctypes
+import math
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -13,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import ptxvm
 from ptxvm.report import Finding
-from warpbench.backends.emulated import Launch, Tensor, dim3, refuse_card_tensor, wrong_argument
+from warpbench.backends.emulated import SHARED_BYTES, Launch, Tensor, dim3, numpy_type, wrong_argument
 
 if TYPE_CHECKING:
     from warpbench.backends.emulated import Emulator
@@ -27,6 +30,7 @@ def before_import() -> None:
 
 def install(emulator: Emulator) -> None:
     """Replace the launch path of `numba.cuda`."""
+    from numba import cuda
     from numba.cuda import api, compiler, dispatcher
 
     class Device:
@@ -34,6 +38,7 @@ def install(emulator: Emulator) -> None:
 
         compute_capability = emulator.capability
 
+    dispatcher.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # for a Numba that was imported before us
     for module in (api, compiler, dispatcher):
         module.get_current_device = Device
     kernels = _Kernels(emulator)
@@ -49,8 +54,21 @@ def install(emulator: Emulator) -> None:
             self.overloads[types] = kernels.compiled(self, types)
         return self.overloads[types]
 
+    def threads_of_forall(self: Any, specialised: Any) -> int:
+        return int(self.thread_per_block) or _fullest_block(emulator)
+
     dispatcher.CUDADispatcher.call = call
     dispatcher.CUDADispatcher.compile = compile_
+    dispatcher.ForAll._compute_thread_per_block = threads_of_forall
+    cuda.synchronize = lambda: None  # a launch is complete when it returns
+
+
+def _fullest_block(emulator: Emulator) -> int:
+    """The block that fills an SM with threads, as the driver advises for a kernel of few registers."""
+    limits = emulator.card.limits if emulator.card else None
+    if limits is None:
+        return 1024
+    return max(n for n in range(32, limits.threads_per_block + 1, 32) if limits.threads_per_sm % n == 0)
 
 
 class _Kernels:
@@ -89,6 +107,13 @@ class _Kernels:
             raise TypeError(f"{dispatcher.py_func.__name__} takes {len(names)} arguments, {len(args)} were given")
         types = self._types(dispatcher, args)
         ptx, entry = self.compiled(dispatcher, types)
+        static = ptxvm.Module.from_ptx(ptx).kernel(entry).static_shared_bytes
+        if static + config.sharedmem > SHARED_BYTES:
+            raise ptxvm.LaunchError(
+                f"{dispatcher.py_func.__name__} asks for {config.sharedmem:,} bytes of dynamic shared memory beside "
+                f"{static:,} static ones; Numba launches kernels with at most {SHARED_BYTES:,} in all. Nothing was "
+                "launched. Take smaller tiles, or write the kernel in CUDA C++ or Triton"
+            )
         packed = [one for name, kind, arg in zip(names, types, args, strict=True) for one in _pack(name, kind, arg)]
         launch = Launch(
             "numba", dispatcher.py_func.__name__, entry, ptx, self.emulator.arch,
@@ -117,21 +142,7 @@ def _typeof(arg: Any) -> Any:
 
     if not hasattr(arg, "untyped_storage"):
         return typeof(arg)
-    refuse_card_tensor(arg)
-    if arg.requires_grad:
-        raise RuntimeError(
-            "Can't get __cuda_array_interface__ on Variable that requires grad. Use tensor.detach() first"
-        )
-    name = str(arg.dtype).removeprefix("torch.")
-    try:
-        dtype = numpy_support.from_dtype(np.dtype(name))
-    except TypeError:
-        width = "uint16" if arg.element_size() == 2 else "uint8"
-        raise TypeError(
-            f"Numba has no type for a {arg.dtype} tensor. The kernel was not launched. "
-            f"Pass its bits and decode them in the kernel: tensor.view(torch.{width})"
-        ) from None
-    return types.Array(dtype, arg.ndim, _layout(arg))
+    return types.Array(numpy_support.from_dtype(numpy_type(arg, "Numba")), arg.ndim, _layout(arg))
 
 
 def _layout(tensor: Any) -> str:
@@ -162,20 +173,38 @@ def _pack(name: str, kind: Any, arg: Any) -> Iterator[Any]:
     from numba.cuda.np import numpy_support
 
     if isinstance(kind, types.Array):
-        import torch
-
-        tensor = arg if hasattr(arg, "untyped_storage") else torch.from_numpy(arg)
-        size = tensor.element_size()
-        yield from (np.uint64(0), np.uint64(0), np.int64(tensor.numel()), np.int64(size), Tensor(tensor, name))
-        yield from (np.int64(length) for length in tensor.shape)
-        yield from (np.int64(stride * size) for stride in tensor.stride())
+        tensor = arg if hasattr(arg, "untyped_storage") else _over(arg)
+        size = arg.dtype.itemsize
+        count = math.prod(arg.shape)
+        strides = arg.strides if isinstance(arg, np.ndarray) else [stride * size for stride in arg.stride()]
+        yield from (np.uint64(0), np.uint64(0), np.int64(count), np.int64(size), Tensor(tensor, name))
+        yield from (np.int64(length) for length in arg.shape)
+        yield from (np.int64(stride) for stride in strides)
     elif isinstance(kind, types.BaseTuple):
         for i, (one, value) in enumerate(zip(kind, arg, strict=True)):
             yield from _pack(f"{name}[{i}]", one, value)
     elif isinstance(kind, types.Boolean):
         yield np.uint8(bool(arg))
-    else:
+    elif isinstance(kind, types.Integer):
+        yield bytes(getattr(ctypes, f"c_{kind}")(arg))  # as Numba does: wraps round, and refuses a float
+    elif isinstance(kind, types.Float):
         yield numpy_support.as_dtype(kind).type(arg)
+    elif isinstance(kind, types.Complex):
+        part = numpy_support.as_dtype(kind.underlying_float).type
+        yield from (part(arg.real), part(arg.imag))
+    else:
+        raise TypeError(
+            f"{name} is of Numba's type {kind}, which is not passed to ptxvm. Nothing was launched. "
+            "Pass tensors, numbers and tuples of them"
+        )
+
+
+def _over(array: Any) -> Any:
+    """A tensor over a host array's memory, which Numba copies to the card and back; over a copy if it is read-only."""
+    import torch
+
+    array = array if array.flags.writeable else array.copy()
+    return torch.from_numpy(array.view(np.uint8) if array.dtype.kind == "V" else array)  # V: records
 
 
 def _doubles(names: Sequence[str], args: Sequence[Any], ptx: str) -> list[Finding]:
@@ -199,8 +228,6 @@ def _settled(ptx: str, name: str) -> tuple[str, str]:
     Numba puts a running number into the name of every function and every shared array. The kernel gets the learner's
     name, shared arrays are shared_0, shared_1, ... in the order of the text.
     """
-    import ptxvm
-
     (entry,) = ptxvm.Module.from_ptx(ptx).entries
     names: dict[str, str] = {}
 

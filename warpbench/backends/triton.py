@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 import os
 import struct
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import ptxvm
+from warpbench.backends.cost import cost
 from warpbench.backends.emulated import Launch, Tensor, dim3, refuse_card_tensor
 
 if TYPE_CHECKING:
@@ -37,10 +39,13 @@ def before_import() -> None:
 def install(emulator: Emulator) -> None:
     """Make ptxvm Triton's active driver."""
     import triton
+    import triton.testing
     from triton.backends.nvidia.compiler import CUDABackend
 
     _stop_at_ptx(CUDABackend)
-    triton.runtime.driver.set_active(_driver(emulator))
+    benchmark = benchmarks(emulator)
+    triton.runtime.driver.set_active(_driver(emulator, benchmark))
+    triton.testing.do_bench = triton.testing.do_bench_cudagraph = benchmark
 
 
 def _stop_at_ptx(backend: Any) -> None:
@@ -61,7 +66,7 @@ def _stop_at_ptx(backend: Any) -> None:
     backend.hash = lambda self: f"{compiler_hash(self)}-ptxvm"
 
 
-def _driver(emulator: Emulator) -> Any:
+def _driver(emulator: Emulator, benchmark: Callable[..., Any]) -> Any:
     """The driver object. Its class can be made only when Triton is there."""
     from triton.backends.compiler import GPUTarget
     from triton.backends.driver import DriverBase
@@ -111,7 +116,7 @@ def _driver(emulator: Emulator) -> Any:
             return str(ty_to_cpp(ty))
 
         def get_benchmarker(self) -> Any:
-            return _untimed
+            return benchmark
 
         def get_empty_cache_for_benchmark(self) -> Any:
             import torch
@@ -124,10 +129,32 @@ def _driver(emulator: Emulator) -> Any:
     return Driver()
 
 
-def _untimed(call: Any, *args: Any, quantiles: Sequence[float] | None = None, **kwargs: Any) -> Any:
-    """In place of a benchmark: run once, and no time at all."""
-    call()
-    return [math.nan] * len(quantiles) if quantiles else math.nan
+def benchmarks(emulator: Emulator) -> Callable[..., Any]:
+    """In place of Triton's benchmarks: each runs the call once, and gives no time.
+
+    The autotuner, which must rank its configurations, is given a unitless cost; everybody else NaN.
+    """
+    told = False
+
+    def benchmark(fn: Any, *args: Any, quantiles: Sequence[float] | None = None, **options: Any) -> Any:
+        nonlocal told
+        value = math.nan
+        with emulator.apart() as launches:
+            fn()
+        if fn.__module__ == "triton.runtime.autotuner":
+            value = cost(launches, emulator.card.sm_count if emulator.card else 1)
+        elif not told:
+            told = True
+            print(
+                "triton.testing.do_bench: on ptxvm nothing is timed. The call was run once and the answer is NaN; "
+                "counters are shown by warpbench inspect.",
+                file=sys.stderr,
+            )
+        if quantiles is None or len(quantiles) == 1:
+            return [value] if options.get("return_mode") == "all" and quantiles is None else value
+        return [value] * len(quantiles)
+
+    return benchmark
 
 
 class _Utils:
@@ -165,7 +192,7 @@ class _Launcher:
         self, grid_x: int, grid_y: int, grid_z: int, stream: Any, function: tuple[str, str], packed: Any,
         launch_metadata: Any, enter_hook: Any, exit_hook: Any, *args: Any,
     ) -> None:  # fmt: skip
-        if grid_x * grid_y * grid_z == 0:
+        if grid_x * grid_y * grid_z <= 0:
             return  # as on a card: nothing is launched, nothing is said
         name, text = function
         packed_args = list(self._pack(args))
