@@ -110,20 +110,33 @@ def place(operation: Operation, case: Case, device: str = "cpu", band: int = 0) 
     return Tensors(arguments, inputs, outputs)
 
 
-_drawn: dict[Any, Mapping[str, Any]] = {}
-_references: dict[Any, Mapping[str, Any]] = {}
+# What was drawn last, and the last references. Those of shapes that are timed are kept apart: a GiB takes seconds to
+# draw, and the small cases that each rung is checked on must not push it out.
+_drawn: dict[bool, dict[Any, Mapping[str, Any]]] = {False: {}, True: {}}
+_references: dict[bool, dict[Any, Mapping[str, Any]]] = {False: {}, True: {}}
 
 
 def draw(operation: Operation, case: Case) -> Mapping[str, Any]:
-    """The inputs of a case, on the CPU. Not to be written to: the last ones are kept, a GiB takes seconds to draw."""
-    key = _key(operation, case)
-    if key not in _drawn:
-        _drawn.clear()
+    """The inputs of a case, on the CPU. Not to be written to: they are kept for the next rung."""
+    key, kept = _key(operation, case), _drawn[_timed(operation, case)]
+    if key not in kept:
+        kept.clear()
         if case.adversarial:
-            _drawn[key] = operation.adversarial[case.adversarial](case.sizes, case.dtype)
+            kept[key] = operation.adversarial[case.adversarial](case.sizes, case.dtype)
         else:
-            _drawn[key] = operation.inputs(case.sizes, case.dtype, case.seed)
-    return _drawn[key]
+            kept[key] = operation.inputs(case.sizes, case.dtype, case.seed)
+    return kept[key]
+
+
+def _timed(operation: Operation, case: Case) -> bool:
+    """Whether a case has a shape that is timed."""
+    return case.sizes in [dict(shape) for shape in operation.shapes.large]
+
+
+def forget() -> None:
+    """Drop the inputs and references that are kept, where memory has run out."""
+    for kept in (*_drawn.values(), *_references.values()):
+        kept.clear()
 
 
 def _key(operation: Operation, case: Case) -> Any:
@@ -132,13 +145,14 @@ def _key(operation: Operation, case: Case) -> Any:
 
 def reference(operation: Operation, case: Case, device: str = "cpu") -> Mapping[str, Any]:
     """What a case must give, float64, on a device. The rungs of a ladder share it: the last few are kept."""
-    key = (*_key(operation, case), device)
-    if key not in _references:
-        while len(_references) >= 4:
-            del _references[next(iter(_references))]
+    timed = _timed(operation, case)
+    key, kept = (*_key(operation, case), device), _references[timed]
+    if key not in kept:
+        while len(kept) >= (1 if timed else 4):
+            del kept[next(iter(kept))]
         here = {n: v.to(device) if _is_tensor(v) else v for n, v in draw(operation, case).items()}
-        _references[key] = operation.reference(**here)
-    return _references[key]
+        kept[key] = operation.reference(**here)
+    return kept[key]
 
 
 def run_case(

@@ -34,7 +34,14 @@ app.add_typer(catalogue_app, name="catalogue")
 Pattern = Annotated[str | None, typer.Argument(metavar="[OP[/DSL[/RUNG]]]", help="which rungs; none: all of them")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 Slug = Annotated[str | None, typer.Option("--gpu", metavar="SLUG", help="a card of `warpbench gpus`, such as rtx3090")]
-Limit = Annotated[float, typer.Option("--limit", help="seconds that one case may take before it is stopped")]
+Limit = Annotated[
+    float, typer.Option("--limit", min=0.1, max=86_400, help="seconds that one case may take before it is stopped")
+]
+
+
+def examples(*lines: str) -> str:
+    """The examples below a command's help."""
+    return "\b\nExamples:\n" + "\n".join(f"  warpbench {line}" for line in lines)
 
 
 @app.callback()
@@ -42,7 +49,7 @@ def root() -> None:
     """Learn to write fast GPU kernels in Python, with or without a GPU."""
 
 
-@app.command("list")
+@app.command("list", epilog=examples("list", "list softmax", "list '*/triton' --json"))
 def list_(pattern: Pattern = None, as_json: Json = False) -> int:
     """Every rung of every operation, with the one idea that it adds."""
     from warpbench import catalogue
@@ -56,7 +63,7 @@ def list_(pattern: Pattern = None, as_json: Json = False) -> int:
     return errors.OK
 
 
-@app.command()
+@app.command(epilog=examples("check softmax/triton", "check gemm_f32 --gpu rtx4090", "check transpose --quick --json"))
 def check(
     pattern: Pattern = None,
     gpu: Slug = None,
@@ -85,7 +92,7 @@ def check(
     return code
 
 
-@app.command()
+@app.command(epilog=examples("profile", "profile transpose/cupy", "profile --virtual --gpu rtx4090 --keep"))
 def profile(
     pattern: Pattern = None,
     op: Annotated[str | None, typer.Option("--op", metavar="OP", help="one operation")] = None,
@@ -93,18 +100,27 @@ def profile(
     gpu: Slug = None,
     force_virtual: Annotated[bool, typer.Option("--virtual", help="count on ptxvm even if a card is here")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="fewer checks, fewer samples")] = False,
+    replicates: Annotated[
+        int, typer.Option("--replicates", min=1, max=50, help="fresh processes that time each rung; 5 give an interval")
+    ] = 1,
     keep: Annotated[bool, typer.Option("--keep", help="copy the record to profiling/results")] = False,
     rest_of: Annotated[
         list[Path] | None,
         typer.Option("--rest-of", metavar="FILE", help="only the rungs that this record lacks; may be given again"),
     ] = None,
-    limit: Limit = 120.0,
+    limit: Annotated[
+        float | None,
+        typer.Option("--limit", min=0.1, max=86_400, help="seconds that one case may take [counting 120, timing 300]"),
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Compile, check and profile rungs: timed on a card; counted, with nothing timed, where there is none."""
     from warpbench import profiling_run
     from warpbench.report import profiles
 
+    if (rung and not op) or (op and pattern):
+        wanted = "--rung needs --op" if rung and not op else f'"{pattern}" and --op name rungs twice'
+        raise errors.UsageError(f"{wanted}. Nothing was profiled. Write: warpbench profile OP/DSL/RUNG")
     if op:
         pattern = f"{op}/{rung}" if rung else op
     options = profiling_run.Options(
@@ -113,6 +129,7 @@ def profile(
         virtual=force_virtual,
         quick=quick,
         rest_of=tuple(rest_of or ()),
+        replicates=replicates,
         command=("warpbench", *sys.argv[1:]),
         processes=profiling_run.processes(),
         limit_s=limit,
@@ -126,7 +143,7 @@ def profile(
     return profiles.exit_code(outcome)
 
 
-@app.command()
+@app.command(epilog=examples("compare", "compare profiling/runs/virtual/A.jsonl profiling/runs/virtual/B.jsonl"))
 def compare(
     a: Annotated[Path | None, typer.Argument(metavar="[A]", help="a record file; none: the newest but one")] = None,
     b: Annotated[Path | None, typer.Argument(metavar="[B]", help="a record file; none: the newest")] = None,
@@ -150,7 +167,7 @@ def compare(
     return errors.WRONG if found["worse"] else errors.OK
 
 
-@app.command()
+@app.command(epilog=examples("gpus", "gpus --json"))
 def gpus(as_json: Json = False) -> int:
     """The cards of the catalogue."""
     from warpbench.report import cards
@@ -158,7 +175,7 @@ def gpus(as_json: Json = False) -> int:
     return emit(cards.gpus()) if as_json else cards.show_gpus()
 
 
-@app.command()
+@app.command(epilog=examples("features", "features --gpu h100"))
 def features(gpu: Slug = None, as_json: Json = False) -> int:
     """What a card can do, and what it lacks."""
     from warpbench.report import cards
@@ -167,7 +184,9 @@ def features(gpu: Slug = None, as_json: Json = False) -> int:
     return emit(found) if as_json else cards.show_features(found)
 
 
-@app.command()
+@app.command(
+    epilog=examples("inspect softmax/numba/one_warp_a_row --counters", "inspect axpy/cupy/four_floats_a_load --ptx")
+)
 def inspect(
     pattern: Annotated[str, typer.Argument(metavar="OP/DSL/RUNG")],
     gpu: Slug = None,
@@ -192,7 +211,7 @@ def inspect(
     return inspected.exit_code(found)
 
 
-@app.command()
+@app.command(epilog=examples("doctor", "doctor --json"))
 def doctor(as_json: Json = False) -> int:
     """Run one known kernel through every backend: what works, what does not, what to install."""
     from warpbench import doctor as examination
@@ -218,10 +237,11 @@ def learn(context: typer.Context) -> int:
     return found if isinstance(found, int) else errors.OK
 
 
-@catalogue_app.command("check")
+@catalogue_app.command("check", epilog=examples("catalogue check"))
 def catalogue_check(as_json: Json = False) -> int:
     """Rows without a function, functions without a row, shapes without their axes, unknown features."""
     from warpbench import catalogue
+    from warpbench.report.terminal import quantity
 
     problems = catalogue.check()
     if as_json:
@@ -230,7 +250,8 @@ def catalogue_check(as_json: Json = False) -> int:
         for problem in problems:
             print(problem)
         if not problems:
-            print(f"{len(catalogue.rungs())} rungs of {len(catalogue.operations())} operations: rows and files agree")
+            counted = quantity(len(catalogue.rungs()), "rung"), quantity(len(catalogue.operations()), "operation")
+            print(f"{' of '.join(counted)}: rows and files agree")
     return errors.WRONG if problems else errors.OK
 
 
@@ -261,6 +282,8 @@ def main(arguments: list[str] | None = None) -> int:
         return errors.OK
     except BaseException as error:
         if isinstance(error, SystemExit):
+            if isinstance(error.__context__, BrokenPipeError):  # typer has seen it first, in the middle of a command
+                return errors.OK
             raise
         message, code = explain(error)
         if debug:
@@ -278,15 +301,17 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return "stopped.", errors.INTERRUPTED
     if hasattr(error, "format_message"):  # bad arguments, as typer words them
-        text = " ".join(str(error.format_message()).split())
-        return f"{text} See: warpbench --help", errors.USAGE
+        return misused(error), errors.USAGE
     if isinstance(error, ModuleNotFoundError):
         missing = errors.missing_package(error.name)
         return str(missing), missing.exit_code
     from warpbench.hardware import CatalogueError, UnknownName
 
     if isinstance(error, UnknownName):
-        return f"{error} Nothing was run.", errors.USAGE
+        text = f"{str(error).rstrip('.')}. Nothing was run."
+        if error.kind == "feature":  # no argument names one: an op.py does
+            return f"a rung needs an {text} Which rung: warpbench catalogue check", errors.WRONG
+        return text, errors.USAGE
     if isinstance(error, CatalogueError):
         return str(error), errors.WRONG
     return (
@@ -294,3 +319,17 @@ def explain(error: BaseException) -> tuple[str, int]:
         "Run the command again with --debug and report what it prints.",
         errors.INTERNAL,
     )
+
+
+def misused(error: Any) -> str:
+    """What typer says of bad arguments, in one line with the way to the help; where nothing was asked, the help."""
+    text = str(error.format_message())
+    if text.startswith("Usage:"):
+        return text
+    text = " ".join(text.split())
+    context = error.ctx
+    known = getattr(context.command, "commands", {}) if context else {}
+    if text.startswith("No such command") and "Did you mean" not in text:
+        text = f"{text.rstrip('.')}. Known: {', '.join(known)}"
+    end = "" if text.endswith((".", "?")) else "."
+    return f"{text}{end} Nothing was run. See: {context.command_path if context else 'warpbench'} --help"

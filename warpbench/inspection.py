@@ -151,10 +151,9 @@ PANEL = ("registers", "spill_bytes", "stack_bytes", "shared_bytes", "barriers", 
 
 def machine_code(sass: Any, ptx: str) -> dict[str, Any]:
     """Machine code (`backends.sass.Sass`) as plain data: the listing, and its instruction mix beside the PTX's."""
-    import ptxvm
     from warpbench.backends import mix
 
-    rows = mix.side_by_side(ptxvm.Module.from_ptx(ptx).opcodes(sass.entry), sass.histogram)
+    rows = mix.side_by_side(mix.opcodes(ptx, sass.entry), sass.histogram)
     return {
         "assembler": sass.assembler,
         "disassembler": sass.disassembler,

@@ -73,9 +73,10 @@ MOST_BYTES = 200_000  # nobody reads a longer source; records of runs lie elsewh
 
 
 def texts(root: Path = ROOT) -> Iterator[Path]:
-    """The files that are written by hand, or generated from such."""
+    """The files that are written by hand, or generated from such: not what was read on cards."""
     for folder in FOLDERS:
-        yield from sorted(p for p in (root / folder).rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+        paths = sorted(path for path in (root / folder).rglob("*") if path.is_file())
+        yield from (path for path in paths if not {"__pycache__", "readings"} & set(path.relative_to(root).parts))
     yield from (path for name in FILES if (path := root / name).exists())
 
 

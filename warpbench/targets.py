@@ -134,9 +134,9 @@ def explain(error: BaseException, files: Sequence[Path]) -> Finding | None:
 
     It is the kernel file's if the traceback passes through it: its own code raised, or a DSL that it called.
     """
-    if isinstance(error, EnvironmentProblem | MemoryError | ModuleNotFoundError):
-        return None
     kind = type(error).__name__
+    if isinstance(error, EnvironmentProblem | MemoryError | ModuleNotFoundError) or kind == "OutOfMemoryError":
+        return None
     if kind in ("LaunchError", "PtxSyntaxError") or "ut of resources" in str(error):
         return exception_finding(error, files, kind="launch refused")
     if (

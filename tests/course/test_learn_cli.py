@@ -76,7 +76,7 @@ def test_json_is_json_and_text_is_plain(learn):
         (("explain", "M99"), 2, "Known: C1"),
         (("solution", FIRST), 1, "--i-give-up"),
         (("reset",), 2, "ID"),
-        (("runn",), 2, "runn"),
+        (("go",), 2, "go"),
     ],
 )
 def test_wrong_moves_get_one_line_and_their_code(learn, arguments, code, words):

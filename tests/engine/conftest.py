@@ -66,3 +66,22 @@ def make_catalogue(tmp_path):
         return tmp_path / name
 
     return make
+
+
+@pytest.fixture
+def h100(monkeypatch, tmp_path):
+    """A card that is not there (fake_card), plugged in."""
+    from tests.engine import fake_card  # torch: only the tests that measure need it
+
+    yield from fake_card.used(monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def profile(h100, make_catalogue):
+    """profile(kernels, ...): the outcome of profiling `double` on it."""
+    from tests.engine import fake_card
+
+    def run(kernels=fake_card.GOOD, name="kernels", **more):
+        return fake_card.profile(make_catalogue(kernels, fake_card.OP, name), **more)
+
+    return run

@@ -192,7 +192,7 @@ def test_a_part_of_a_card_has_no_theoretical_roof() -> None:
         (Nvml(fails=999), False, True, True, "does not answer: code 999. See: nvidia-smi."),
         (Nvml(names=()), False, False, False, "the driver 580.65.06 sees no NVIDIA card."),
         (Nvml(version="550.54.15"), False, True, True, "3090 is here with driver 550.54.15; CUDA 13 needs"),
-        (Nvml(version="550.54.15"), True, True, True, "Update the driver in Windows, or go on without it: --virtual."),
+        (Nvml(version="550.54.15"), True, True, True, "Update the driver in Windows."),
     ],
 )  # fmt: skip
 def test_no_usable_driver(

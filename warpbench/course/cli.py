@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from warpbench import errors
+from warpbench import cli, errors
 
 EPILOG = """\b
 Examples:
@@ -31,7 +31,7 @@ LIMIT_S = 20.0
 
 def examples(*lines: str) -> str:
     """The examples below a command's help."""
-    return "\b\nExamples:\n" + "\n".join(f"  warpbench learn {line}" for line in lines)
+    return cli.examples(*(f"learn {line}" for line in lines))
 
 
 @app.callback(invoke_without_command=True)
@@ -244,6 +244,4 @@ def _short(path: str | Path) -> str:
 
 def emit(data: Any) -> int:
     """Print plain data as JSON."""
-    from warpbench.cli import emit as print_json
-
-    return print_json(data)
+    return cli.emit(data)

@@ -139,9 +139,9 @@ class Watch:
     # -- listening -----------------------------------------------------------------------------------------------
     def _saves(self) -> None:
         """Report each change below the folder of exercises. Ends quietly where it cannot be watched: LOOK_S goes on."""
-        import watchfiles
+        with contextlib.suppress(ImportError, OSError, RuntimeError):  # no watchfiles, no inotify, or none left
+            import watchfiles
 
-        with contextlib.suppress(OSError, RuntimeError):  # no inotify, or none left
             for _ in watchfiles.watch(
                 self.course.root, debounce=DEBOUNCE_MS, stop_event=self._stop, raise_interrupt=False, rust_timeout=500
             ):

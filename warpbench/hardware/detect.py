@@ -169,7 +169,7 @@ def _too_old(version: str, names: list[str]) -> str:
     where = " in Windows" if in_wsl() else ""
     return (
         f"{names[0]} is here with driver {version}; CUDA 13 needs {LEAST_DRIVER} or newer. "
-        f"Nothing can run on the card. Update the driver{where}, or go on without it: --virtual."
+        f"Nothing can run on the card. Update the driver{where}."
     )
 
 

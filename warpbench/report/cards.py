@@ -24,7 +24,7 @@ def show_gpus() -> int:
     """Print the table of cards."""
     columns = (
         Column("slug"),
-        Column("card"),
+        Column("card", priority=4, wrap=True),
         Column("cc", "right"),
         Column("SMs", "right", 1),
         Column("memory GB", "right", 2),
@@ -76,7 +76,12 @@ def show_features(found: dict[str, Any]) -> int:
         ]
         for one in found["features"]
     ]
-    columns = (Column("feature"), Column("here"), Column("needs", priority=1), Column("what it is", priority=2))
+    columns = (
+        Column("feature"),
+        Column("here", least=20),
+        Column("needs", priority=2),
+        Column("what it is", priority=1, least=20),
+    )
     has = sum(one["has"] for one in found["features"])
     show(columns, rows, [f"{found['gpu']} ({found['cc']}) has {has} of {len(rows)}"])
     return errors.OK

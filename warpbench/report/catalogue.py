@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Sequence
 
 from warpbench.contract import Operation, Rung
+from warpbench.report.terminal import quantity
 
 
 def listing(picks: Sequence[tuple[Operation, Rung]]) -> str:
@@ -26,7 +27,7 @@ def listing(picks: Sequence[tuple[Operation, Rung]]) -> str:
         head = f"  {operation.rung_path(rung):{width}}  "
         lines.append(_wrapped(head, rung.idea + needs, columns))
     operations = {operation.name for operation, _ in picks}
-    lines.append(f"\n{len(picks)} rungs of {len(operations)} operations")
+    lines.append(f"\n{quantity(len(picks), 'rung')} of {quantity(len(operations), 'operation')}")
     return "\n".join(lines)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from warpbench.measure.compare import COUNTS
-from warpbench.report.terminal import Column, seconds_text, shape_text
+from warpbench.report.terminal import Column, quantity, say, seconds_text
 from warpbench.report.terminal import show as table
 
 VIRTUAL = (
@@ -33,10 +33,15 @@ def cells(kind: str, row: Mapping[str, Any]) -> list[str]:
     """One row as text: `4.0 -> 8.0` where the two differ."""
     change = row["change"] + ("" if row["same_source"] else " (edited)")
     if kind == "virtual":
-        return [row["rung"], change, *(_pair(row["a"][n], row["b"][n]) for n in COUNTS), shape_text(row["shape"])]
+        return [row["rung"], change, *(_pair(row["a"][n], row["b"][n]) for n in COUNTS), _shape(row)]
     ratio = "-" if row["b_over_a"] is None else f"{row['b_over_a']:.3f}"
     a, b = (seconds_text(row[n]) if row[n] is not None else "-" for n in ("seconds_a", "seconds_b"))
-    return [row["rung"], a, b, ratio, change, shape_text(row["shape"])]
+    return [row["rung"], a, b, ratio, change, _shape(row)]
+
+
+def _shape(row: Mapping[str, Any]) -> str:
+    """`rows=64, cols=256`: as the case's name has it, for a record sorts the axes of its `shape`."""
+    return str(row["case"]).rpartition("/")[2].replace(",", ", ")
 
 
 def _pair(a: int | None, b: int | None) -> str:
@@ -49,11 +54,10 @@ def show(found: Mapping[str, Any]) -> None:
     kind = found["kind"]
     rows = found["rows"] if kind == "measured" else [row for row in found["rows"] if row["change"] != "same"]
     print(f"A  {found['a']}\nB  {found['b']}")
-    for note in found["notes"]:
-        print(f"note: {note}")
+    say(*(f"note: {note}" for note in found["notes"]))
     equal = len(found["rows"]) - len(rows)
     notes = (
-        [f"{equal} of {len(found['rows'])} rungs count the same in A and B"]
+        [f"{equal} of {quantity(len(found['rows']), 'rung')} count the same in A and B"]
         if kind == "virtual"
         else ["B/A below 1: B is faster. Medians of one process each, so there is no interval and no verdict"]
     )
@@ -63,4 +67,4 @@ def show(found: Mapping[str, Any]) -> None:
     if rows:
         table(columns(kind), [cells(kind, row) for row in rows], notes)
     else:
-        print("\n".join(notes))
+        say(*notes)

@@ -25,7 +25,7 @@ LAUNCHES = (
 )
 LINES = (
     Column("line"),
-    Column("source", priority=1),
+    Column("source", priority=1, least=32),
     Column("requests", "right"),
     Column("sectors/request", "right"),
     Column("efficiency", "right", 2),

@@ -11,7 +11,7 @@ from warpbench import catalogue, errors, profiling_run
 from warpbench.profiling_run import Options, Outcome
 from warpbench.report import checks, measured, virtual
 from warpbench.report.progress import Progress
-from warpbench.report.terminal import Column, say
+from warpbench.report.terminal import Column, quantity, say
 from warpbench.report.terminal import show as table
 
 
@@ -22,9 +22,9 @@ def run(options: Options, quiet: bool) -> Outcome:
     def begin(outcome: Outcome) -> None:
         nonlocal progress
         if not quiet:
-            print(headline(outcome), flush=True)
+            say(headline(outcome))
         title = "measuring" if outcome.kind == "measured" else "counting"
-        progress = Progress(title, outcome.planned, quiet)
+        progress = Progress(title, outcome.planned * outcome.replicates, quiet)
         progress.__enter__()
 
     def done(rung: str, verdict: str) -> None:
@@ -83,11 +83,11 @@ def summary(outcome: Outcome) -> str:
             word = virtual.word(row)
             counts[word] = counts.get(word, 0) + 1
     total = sum(counts.values())
-    text = f"{total} rungs: " + (", ".join(f"{n} {word}" for word, n in counts.items()) or "none")
+    text = f"{quantity(total, 'rung')}: " + (", ".join(f"{n} {word}" for word, n in counts.items()) or "none")
     if outcome.kind == "virtual" and outcome.from_cache:
         text += f"; {outcome.from_cache} from the cache"
     if outcome.interrupted:
-        text = f"stopped after {total} of {outcome.planned} rungs. {text}"
+        text = f"stopped after {total} of {quantity(outcome.planned, 'rung')}. {text}"
     return text
 
 

@@ -1,7 +1,8 @@
-"""Progress of a long run, on stderr: a bar on a terminal, a line a rung elsewhere."""
+"""Progress of a long run, on stderr: a bar on a terminal, a line a rung elsewhere and under NO_COLOR or CI."""
 
 from __future__ import annotations
 
+import os
 import sys
 from types import TracebackType
 from typing import Any
@@ -19,7 +20,7 @@ class Progress:
         self._task: Any = None
 
     def __enter__(self) -> Progress:
-        if self.quiet or not interactive(stderr=True):
+        if self.quiet or "NO_COLOR" in os.environ or not interactive(stderr=True):
             return self
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar

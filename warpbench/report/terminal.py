@@ -1,16 +1,16 @@
 """Text on a terminal, and the same text plain where there is none.
 
-On a terminal: rich tables as wide as it is, titles on two lines where that saves room; columns of low priority are
-left out when it is too narrow, and the table says so. In a pipe or a file: aligned text, every column, no colour, no
-borders. NO_COLOR is obeyed.
+On a terminal: rich tables no wider than it is. Where it is narrow, titles and long words take two lines, then columns
+of low priority are left out, and the table says so; nothing is cut without an ellipsis. In a pipe or a file: aligned
+text, every column, no colour, no borders. NO_COLOR is obeyed.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
+import re
 import sys
-import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,14 +25,26 @@ Align = Literal["left", "right"]
 class Column:
     """A column: priority 0 always stays, the highest number goes first when the terminal is too narrow.
 
-    Cells of a `wrap` column may take two lines. The note says below the table what the column means.
+    Cells of a `wrap` column may take two lines; those of a column with a `least` width may be cut down to it, with an
+    ellipsis. The note says below the table what the column means.
     """
 
     title: str
     align: Align = "left"
     priority: int = 0
     wrap: bool = False
+    least: int = 0
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which columns are shown and which are left out, the characters that each takes, and the blanks between two."""
+
+    kept: tuple[int, ...]
+    dropped: tuple[int, ...]
+    widths: tuple[int, ...]
+    gap: int
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,7 @@ class Section:
 
 
 Row = Sequence[str]
+FOLDED = 8  # characters below which a column of words is not squeezed
 
 
 def console(stderr: bool = False) -> Console:
@@ -72,12 +85,13 @@ def interactive(stderr: bool = False) -> bool:
 
 def show(columns: Sequence[Column], rows: Sequence[Row | Section], notes: Sequence[str] = ()) -> None:
     """Print a table to stdout, then the notes of the columns that are shown, then `notes`."""
-    kept: list[int] = list(range(len(columns)))
-    dropped: list[int] = []
+    kept: Sequence[int] = range(len(columns))
+    dropped: Sequence[int] = ()
     if sys.stdout.isatty():
         out = console()
-        kept, dropped, gap = fit(columns, rows, out.width)
-        out.print(_rich(columns, rows, kept, gap))
+        layout = fit(columns, rows, out.width)
+        kept, dropped = layout.kept, layout.dropped
+        out.print(_rich(columns, rows, layout))
     else:
         print(aligned(columns, rows))
     meanings = [f"{columns[i].title}: {columns[i].note}" for i in kept if columns[i].note]
@@ -95,22 +109,35 @@ def say(*lines: str) -> None:
         out.print(line, markup=False)
 
 
-def fit(columns: Sequence[Column], rows: Sequence[Row | Section], width: int) -> tuple[list[int], list[int], int]:
-    """Which columns are shown in `width` characters, which are left out, and the blanks between two of them."""
-    widths = _widths(columns, rows, narrow=True)
+def fit(columns: Sequence[Column], rows: Sequence[Row | Section], width: int) -> Layout:
+    """What is shown of a table in `width` characters.
+
+    Whole if it fits; else titles and cells that wrap take two lines, and columns are left out by priority; where even
+    those that always stay are too wide, their longest words are folded.
+    """
+    narrow = _widths(columns, rows, narrow=True)
+    least = [min(wide, one.least) if one.least else wide for one, wide in zip(columns, narrow, strict=True)]
     kept = list(range(len(columns)))
     dropped: list[int] = []
 
-    def needs(gap: int) -> int:
+    def needs(widths: Sequence[int], gap: int) -> int:
         return sum(widths[i] for i in kept) + gap * (len(kept) - 1)
 
-    while needs(1) > width:
+    while needs(least, 1) > width:
         last = max(kept, key=lambda i: (columns[i].priority, i))
         if columns[last].priority == 0:
             break
         kept.remove(last)
         dropped.append(last)
-    return kept, sorted(dropped), 2 if needs(2) <= width else 1
+    for widths, gap in ((_widths(columns, rows), 2), (narrow, 2), (narrow, 1)):
+        if needs(widths, gap) <= width:
+            return Layout(tuple(kept), tuple(sorted(dropped)), tuple(widths), gap)
+    for i in (i for i in kept if columns[i].least):
+        narrow[i] = max(least[i], narrow[i] - max(0, needs(narrow, 1) - width))
+    texts = [i for i in kept if columns[i].align == "left"]
+    while needs(narrow, 1) > width and any(narrow[i] > FOLDED for i in texts):
+        narrow[max(texts, key=lambda i: narrow[i])] -= 1
+    return Layout(tuple(kept), tuple(sorted(dropped)), tuple(narrow), 1)
 
 
 def by_operation(
@@ -153,31 +180,49 @@ def _widths(columns: Sequence[Column], rows: Sequence[Row | Section], narrow: bo
 
 def _halved(text: str) -> int:
     """The least width in which a text takes two lines, broken at a blank or behind a slash."""
-    pieces = text.replace("/", "/ ").split()
-    ways = [max(_joined(pieces[:i]), _joined(pieces[i:])) for i in range(1, len(pieces))]
+    pieces = re.split(r"(?<=[ /])", text)
+    ways = [max(len("".join(half).rstrip()) for half in (pieces[:i], pieces[i:])) for i in range(1, len(pieces))]
     return min([len(text), *ways])
 
 
-def _joined(pieces: Sequence[str]) -> int:
-    return len(" ".join(pieces).replace("/ ", "/"))
+def folded(text: str, width: int, cut: bool = False) -> str:
+    """A text in lines of at most `width` characters, broken at blanks and behind slashes and underscores.
+
+    With `cut` it takes one line. What is taken away is an ellipsis.
+    """
+    if cut or len(text) <= width:
+        return _cut(text, width)
+    lines = [""]
+    for piece in re.split(r"(?<=[ /_])", text):
+        if lines[-1] and len((lines[-1] + piece).rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(_cut(line.rstrip(), width) for line in lines)
 
 
-def _rich(columns: Sequence[Column], rows: Sequence[Row | Section], kept: Sequence[int], gap: int) -> Any:
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def _rich(columns: Sequence[Column], rows: Sequence[Row | Section], layout: Layout) -> Any:
     """The table for a terminal: sections as bold lines between groups of rows."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    widths = _widths(columns, rows, narrow=True)
-    titles = {i: _two_lines(columns[i].title, widths[i]) for i in kept}
-    flat = not any("\n" in title for title in titles.values())
+    kept, widths = layout.kept, layout.widths
+    titles = {i: folded(columns[i].title, widths[i]) for i in kept}
+    height = max(title.count("\n") for title in titles.values())
 
     def group(header: bool) -> Any:
-        table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="dim", show_header=header)
+        table = Table(box=None, pad_edge=False, padding=(0, layout.gap, 0, 0), header_style="dim", show_header=header)
         for i in kept:
-            title = "" if not header else titles[i] if "\n" in titles[i] or flat else f"\n{titles[i]}"
-            table.add_column(title, justify=columns[i].align, width=widths[i], overflow="fold")
+            title = "\n" * (height - titles[i].count("\n")) + titles[i] if header else ""
+            table.add_column(title, justify=columns[i].align, width=widths[i], no_wrap=True, overflow="ellipsis")
         return table
+
+    def cell(text: str, i: int) -> Text:
+        return Text(folded(text, widths[i], cut=bool(columns[i].least)), style=_style(text))
 
     parts: list[Any] = [group(header=True)]
     for row in rows:
@@ -185,13 +230,8 @@ def _rich(columns: Sequence[Column], rows: Sequence[Row | Section], kept: Sequen
             parts += [Text(f"\n{row.text}", style="bold"), *([Text(row.note, style="dim")] if row.note else [])]
             parts.append(group(header=False))
         else:
-            parts[-1].add_row(*(Text(row[i], style=_style(row[i])) for i in kept))
+            parts[-1].add_row(*(cell(row[i], i) for i in kept))
     return Group(*parts)
-
-
-def _two_lines(title: str, width: int) -> str:
-    lines = textwrap.wrap(title.replace("/", "/ "), width, break_on_hyphens=False, break_long_words=False)
-    return "\n".join(lines).replace("/ ", "/")
 
 
 def _style(cell: str) -> str:
@@ -203,6 +243,11 @@ def _style(cell: str) -> str:
 def shape_text(shape: Any) -> str:
     """`rows=64, cols=256`"""
     return ", ".join(f"{axis}={length}" for axis, length in shape.items())
+
+
+def quantity(count: int, noun: str) -> str:
+    """`1 rung`, `77 rungs`"""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def seconds_text(seconds: float | None) -> str:
