@@ -55,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             command = [
                 tool, "--tool", check, "--error-exitcode", str(FOUND), "--target-processes", "all",
                 "--print-limit", "20",
+                "--report-api-errors", "no",  # numba-cuda looks up entry points of the driver that may be missing
                 sys.executable, str(HERE / "launches.py"), dsl, "--once", "--which", asked.which,
                 "--out", str(work / name),
             ]  # fmt: skip
