@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from ptxvm.group import Array, Group
+from ptxvm.sums import Sum, whole
 from ptxvm.types import Instruction, Source
 
 Space = Literal["global", "shared", "local"]
@@ -29,8 +30,9 @@ class Site:
 class Access:
     """One instruction executed by a group.
 
-    address  int64, broadcasts to the group's shape: byte offset in the arena (global), in the CTA's shared memory
-             (shared), in the thread's local memory (local)
+    place    int64, broadcasts to the group's shape: byte offset in the arena (global), in the CTA's shared memory
+             (shared), in the thread's local memory (local). In global memory it may be a `Sum`; `address` is always the
+             array
     mask     bool, broadcasts to the group's shape; None where every thread of the group is active
     width    bytes that each thread touches, the whole vector
     """
@@ -40,10 +42,15 @@ class Access:
     space: Space
     kind: Kind
     width: int
-    address: Array
+    place: Array | Sum
     mask: Array | None
     values: Sequence[Array] | None = None  # of a store: the unsigned arrays written, one after the other
     _starts: Array | Literal[False] | None = field(default=False, init=False)  # of `row_starts`; False: not known yet
+
+    @property
+    def address(self) -> Array:
+        """The address of every lane, an array that broadcasts to the group's shape."""
+        return whole(self.place)
 
     def cell_values(self, shift: int, alike: bool) -> Array:
         """(rows, cells) what a store puts into each cell of 1 << `shift` bytes, of its active threads in lane order.
@@ -69,7 +76,10 @@ class Access:
         return self._starts
 
     def _find_starts(self) -> Array | None:
-        a = self.address
+        a = self.place
+        if type(a) is Sum:
+            return a.starts() if self.mask is None and a.parts.steps[1] == self.width else None
+        assert isinstance(a, np.ndarray)
         if self.mask is not None or not self.group.product or a.shape != self.group.shape or a.shape[1] < 2:
             return None
         if int(a[0, 1]) - int(a[0, 0]) != self.width or int(a[-1, -1]) - int(a[-1, 0]) != self.width * (a.shape[1] - 1):

@@ -6,6 +6,7 @@ allocation starts at a multiple of 512 as on a card, and at least 512 bytes betw
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,12 +55,16 @@ class Allocation:
                 return f"{name}[{', '.join(map(str, index))}]"
             return f"byte {address - self.start} of the storage of {name}"
         shown = f"{name} is {shape if len(shape) > 1 else f'({shape[0]},)'}"
-        if len(shape) == 1 and strides == (item,) and offset % item == 0:
-            element = offset // item
+        if strides == contiguous(shape, item) and offset % item == 0 and 0 not in shape:
+            element = rest = offset // item
             where = "before the first element" if element < 0 else "past the end"
-            if element == shape[0]:
+            if element == math.prod(shape):
                 where = "first element past the end"
-            return f"{name}[{element}]: {where}, {shown}"
+            inner: list[int] = []
+            for length in reversed(shape[1:]):
+                rest, i = divmod(rest, length)
+                inner.append(i)
+            return f"{name}[{', '.join(map(str, (rest, *reversed(inner))))}]: {where}, {shown}"
         gap = address - self.end if address >= self.end else self.start - address
         side = "past the end" if address >= self.end else "before the start"
         return f"{gap} bytes {side} of {name}, {shown}"

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ptxvm.access import Site
+from ptxvm.blockwise import SHIFT
 from ptxvm.group import Array, Group
-from ptxvm.memory import IN_FLIGHT, WRITTEN, Memory
+from ptxvm.memory import Memory
+from ptxvm.written import IN_FLIGHT, WRITTEN
 
 
 @dataclass
@@ -24,6 +26,7 @@ class _Copy:
     batch: Array  # commit group of the issuing thread
     target: Array  # byte in the flat view of shared memory
     data: Array
+    solid: tuple[int, int] | None = None  # see `CopyQueue._solid`; None for a part of a copy
 
 
 class CopyQueue:
@@ -33,6 +36,7 @@ class CopyQueue:
         self.memory = memory
         self.pending: list[_Copy] = []
         self.committed: Array | None = None  # groups committed by each thread, made at the first copy
+        self._solids: dict[bytes, tuple[int, int] | None] = {}
 
     def issue(
         self,
@@ -49,26 +53,58 @@ class CopyQueue:
         target  shared address, int64; source  global address, int64; both broadcast to the group's shape.
         """
         memory = self.memory
-        lanes = np.broadcast_to(np.True_ if mask is None else mask, g.shape)
-        if not lanes.any():
+        mask = None if mask is None or mask.all() else mask
+        if mask is not None and not mask.any():
             return
-        reads = lanes if source_bytes is None else lanes & (np.broadcast_to(source_bytes, g.shape) > 0)
-        if reads.any():
-            memory.check(g, site, "global", np.broadcast_to(source, g.shape), reads, width, "load")
-        memory.check(g, site, "shared", np.broadcast_to(target, g.shape), lanes, width, "async")
-        start = np.broadcast_to(source, g.shape)[lanes]
-        offsets = np.arange(width)
-        index = np.where(reads[lanes][:, None], start[:, None] + offsets, 0)
-        data = memory.arena.bytes.take(index)
-        if source_bytes is not None:
-            data = np.where(offsets < np.broadcast_to(source_bytes, g.shape)[lanes][:, None], data, 0).astype(np.uint8)
-        where = np.broadcast_to(target + g.ctas * memory.shared_stride, g.shape)[lanes]
-        threads = np.broadcast_to(g.ctas * memory.threads + g.tids, g.shape)[lanes]
+        reads = mask
+        if source_bytes is not None and not source_bytes.all():
+            some = source_bytes > 0
+            reads = some if mask is None else some & mask
+        if reads is None or reads.any():
+            memory.check(g, site, "global", source, reads, width, "load")
+        memory.check(g, site, "shared", target, mask, width, "async")
+
+        def active(x: Array) -> Array:
+            """Of each lane that copies, 1-D."""
+            whole = np.broadcast_to(x, g.shape)
+            return whole.reshape(-1) if mask is None else whole[np.broadcast_to(mask, g.shape)]
+
+        start = active(source)
+        if reads is not mask:
+            start = np.where(active(reads), start, 0)  # type: ignore[arg-type]
+        unit = _unit(start, width)
+        cells = (start >> SHIFT[unit])[:, None] + np.arange(width // unit)
+        data = memory.arena.views[unit].take(cells).view(np.uint8)  # (threads, width)
+        if source_bytes is not None and not bool((source_bytes == width).all()):
+            data = np.where(np.arange(width) < active(source_bytes)[:, None], data, 0).astype(np.uint8)
+        where = active(target + g.ctas * memory.shared_stride)
+        threads = active(g.ctas * memory.threads + g.tids)
         if self.committed is None:
             self.committed = np.zeros(memory.ctas * memory.threads, np.int64)
-        self.pending.append(_Copy(threads, self.committed[threads], where, data))
-        if memory.shared_state is not None:
-            memory.shared_state.reshape(-1)[where[:, None] + offsets] = IN_FLIGHT
+        alike = mask is None and g.product and g.shape[0] == memory.ctas and target.shape[0] == 1
+        copy = _Copy(threads, self.committed[threads], where, data, self._solid(target, width) if alike else None)
+        self.pending.append(copy)
+        self._mark(copy, IN_FLIGHT)
+
+    def _solid(self, target: Array, width: int) -> tuple[int, int] | None:
+        """The bytes [low, high) of a CTA that a copy fills without a gap; None if it leaves one."""
+        key = target.tobytes()
+        if key not in self._solids:
+            low, high = int(target.min()), int(target.max()) + width
+            filled = np.unique(target).size * width == high - low
+            self._solids[key] = (low, high) if filled else None
+        return self._solids[key]
+
+    def _mark(self, copy: _Copy, state: int) -> None:
+        """Set the state of the bytes that a copy writes."""
+        states = self.memory.shared_state
+        if states is None:
+            return
+        if copy.solid is not None:  # the same bytes of all CTAs
+            states[:, copy.solid[0] : copy.solid[1]] = state
+            return
+        unit, cells = _cells(copy)
+        states.reshape(-1).view(f"u{unit}")[cells] = int.from_bytes(bytes([state]) * unit, "little")
 
     def commit(self, g: Group, mask: Array | None) -> None:
         """`cp.async.commit_group`."""
@@ -102,7 +138,19 @@ class CopyQueue:
         return threads.ravel() if mask is None else threads[np.broadcast_to(mask, g.shape)]
 
     def _land(self, copy: _Copy) -> None:
-        bytes_ = copy.target[:, None] + np.arange(copy.data.shape[1])
-        self.memory.shared.reshape(-1)[bytes_] = copy.data
-        if self.memory.shared_state is not None:
-            self.memory.shared_state.reshape(-1)[bytes_] = WRITTEN
+        unit, cells = _cells(copy)
+        self.memory.shared.reshape(-1).view(f"u{unit}")[cells] = copy.data.view(f"u{unit}")
+        self._mark(copy, WRITTEN)
+
+
+def _cells(copy: _Copy) -> tuple[int, Array]:
+    """(bytes that are moved as one number, (threads, n) numbers of such cells that a copy writes)."""
+    width = copy.data.shape[1]
+    unit = _unit(copy.target, width)
+    return unit, (copy.target >> SHIFT[unit])[:, None] + np.arange(width // unit)
+
+
+def _unit(places: Array, width: int) -> int:
+    """Bytes that are moved as one number: as many as all places are a multiple of, 8 at most."""
+    unit = min(width, 8)
+    return unit if not int(np.bitwise_or.reduce(places)) & (unit - 1) else 1

@@ -18,6 +18,7 @@ from ptxvm.errors import PtxSyntaxError
 from ptxvm.lines import FILE, LOC, LineTable
 from ptxvm.operands import Malformed, read, split
 from ptxvm.types import (
+    Address,
     Function,
     Immediate,
     Instruction,
@@ -309,6 +310,9 @@ class Body:
         """Everything that was read; `end` is the place of the closing brace."""
         for i in self.branches:
             self._check_branch(i)
+        for ins in self.instructions:
+            if ins.parts[:2] == ("ld", "param"):
+                self._check_parameter(ins)
         bare = {label.partition(".")[0] for label in (*self.labels, *self.tables)}
         for name, line in self.unresolved.items():
             if name not in bare:
@@ -329,6 +333,18 @@ class Body:
             self.labels,
             self.head.directives,
         )
+
+    def _check_parameter(self, ins: Instruction) -> None:
+        """What is loaded from a parameter lies within it."""
+        place = ins.operands[-1] if ins.operands else None
+        if not isinstance(place, Address) or not isinstance(place.base, Symbol):
+            return
+        start = place.base.offset + place.offset
+        width = SIZES.get(ins.parts[-1], 1) * next((int(p[1]) for p in ins.parts if p in ("v2", "v4", "v8")), 1)
+        for p in self.head.params:
+            if p.name == place.base.name and not 0 <= start <= p.bytes - width:
+                here = f"{p.name} has {p.bytes} bytes, and none at {start} to {start + width}"
+                raise PtxSyntaxError(ins.ptx_line, here)
 
     def _check_branch(self, index: int) -> None:
         ins = self.instructions[index]

@@ -33,6 +33,7 @@ from ptxvm.access import Access, Kind, Site
 from ptxvm.group import WARP, Array, Group
 from ptxvm.ir import Block
 from ptxvm.report import Counters, total
+from ptxvm.sums import Sum
 from ptxvm.types import Instruction
 
 FLOP_BASES = {"add": 1, "sub": 1, "mul": 1, "fma": 2, "mad": 2, "div": 1, "rcp": 1, "sqrt": 1, "rsqrt": 1, "ex2": 1,
@@ -118,8 +119,10 @@ class Counting:
     # -- global memory -------------------------------------------------------------------------------------------
     def _global(self, counters: Counters, a: Access) -> None:
         load = a.kind == "load"
-        counted = self._coalesced(a, self.loaded if load else self.stored)
-        requests, sectors, lanes = counted or self._scattered(a, self.loaded if load else self.stored)
+        touched = self.loaded if load else self.stored
+        requests, sectors, lanes = (
+            self._coalesced(a, touched) or self._shifted(a, touched) or self._scattered(a, a.address, touched)
+        )
         if load:
             counters.global_load_requests += requests
             counters.global_load_sectors += sectors
@@ -136,6 +139,11 @@ class Counting:
             return None
         rows, lanes = a.group.shape
         warp_bytes = WARP * a.width
+        if type(a.place) is Sum and a.place.parts.steps[0] == lanes * a.width:  # one row begins where the last one ends
+            first = int(starts[0, 0])
+            touched[first >> 5 : ((first + rows * lanes * a.width - 1) >> 5) + 1] = True
+            requests = rows * (lanes // WARP)
+            return requests, requests * (((first & 31) + warp_bytes + 31) >> 5), rows * lanes
         firsts = starts + np.arange(0, lanes * a.width, warp_bytes)  # (nc, warps)
         sectors = int((((firsts + (warp_bytes - 1)) >> 5) - (firsts >> 5)).sum()) + firsts.size
         begin = starts >> 5
@@ -144,9 +152,26 @@ class Counting:
         touched[places] = True
         return firsts.size, sectors, rows * lanes
 
-    def _scattered(self, a: Access, touched: Array) -> tuple[int, int, int]:
-        """The same for any access."""
-        table = a.group.by_warp(a.address)
+    def _shifted(self, a: Access, touched: Array) -> tuple[int, int, int] | None:
+        """The same for an access at a sum: moved by a multiple of 32 bytes it gives the same counts, which are kept."""
+        if type(a.place) is not Sum or a.mask is not None or a.group.warp_slots()[0] is not None:
+            return None
+        sectors, start = divmod(a.place.offset, 32)
+        key = ("sectors", a.width, start)
+        known = a.place.parts.notes.get(key)
+        if known is None:
+            base = a.place.parts.whole() + start
+            lowest = int(base.min()) >> 5
+            seen = np.zeros((int(base.max()) >> 5) - lowest + 1, np.bool_)
+            counted = self._scattered(a, base - (lowest << 5), seen)
+            known = a.place.parts.notes[key] = (counted, np.flatnonzero(seen) + lowest)
+        touched[known[1] + sectors] = True
+        counts: tuple[int, int, int] = known[0]
+        return counts
+
+    def _scattered(self, a: Access, address: Array, touched: Array) -> tuple[int, int, int]:
+        """The same for any access; `address` stands for its own."""
+        table = a.group.by_warp(address)
         lanes = a.group.warp_lanes(a.mask)
         sector = table >> 5
         if lanes is not None:

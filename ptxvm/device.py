@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -23,11 +24,13 @@ from ptxvm.races import RaceDetector
 from ptxvm.report import KINDS, Finding, Report
 from ptxvm.schedule import BatchRun, Schedule
 from ptxvm.types import Address, Operand, Symbol, Variable, Vector
+from ptxvm.written import UNWRITTEN, WRITTEN
 
 if TYPE_CHECKING:
     from ptxvm.module import Kernel, Module
 
 
+BATCH_SHARED_BYTES = 16 << 20  # of shared memory in one batch: more does not fit into the processor's caches
 WORKSPACE_BYTES = 8  # of a cooperative grid: a size, and the word at which blocks wait (cooperative_groups.h)
 
 
@@ -61,7 +64,7 @@ class Device:
     ) -> None:
         self.arch, self.name, self.limits = arch, name or arch, limits
         self.arena = Arena(memory_bytes)
-        self._global_state: Array | None = None
+        self._global_state = np.empty(0, np.uint8)  # see `_written_bytes`
         self._modules: dict[int, tuple[Module, dict[str, Allocation]]] = {}
         self._names = (f"array{i}" for i in itertools.count())
 
@@ -116,6 +119,7 @@ class Device:
     def release(self, pointer: Pointer) -> None:
         """End a `bind` (or free an array)."""
         self.arena.free(pointer.allocation)
+        self._global_state[pointer.allocation.start : pointer.allocation.end] = WRITTEN
 
     def symbol(self, module: Module, name: str) -> Array:
         """The bytes of a `__device__` or `__constant__` variable, writable. Raises KeyError for an unknown name."""
@@ -177,19 +181,20 @@ class Device:
         threads = full_block[0] * full_block[1] * full_block[2]
         counting = Counting(compiled.sites, kernel.graph.blocks, self.arena.extent) if checks.counters else None
         ids = _block_order(full_grid, schedule)
+        pointers = by_parameter(kernel.params, parameters, self.arena)
         races = None
         if checks.races != "off":
             quiet: frozenset[int] = frozenset()
             if checks.bounds and checks.provenance:
-                quiet = read_only_sites(compiled.sites, by_parameter(kernel.params, parameters, self.arena))
+                quiet = read_only_sites(compiled.sites, pointers)
             races = RaceDetector(checks.races, threads, compiled.sites, self.arena.extent, _byte_wide(kernel), quiet)
-        batch = ids.size if cooperative else max(1, schedule.batch_threads // threads)
+        batch = ids.size if cooperative else _batch(schedule, threads, shared_bytes)
         try:
             with np.errstate(all="ignore"):
                 for first in range(0, ids.size, batch):
                     cta_ids = ids[first : first + batch]
                     memory = self._memory(cta_ids.size, threads, shared_bytes, local_bytes, checks)
-                    memory.parameter_allocations = by_parameter(kernel.params, parameters, self.arena)
+                    memory.parameter_allocations = pointers
                     machine = Machine(
                         memory, layout, parameters, full_grid, full_block, cta_ids, findings,
                         dynamic_shared_bytes=dynamic_shared_bytes, workspace=workspace.start if workspace else 0,
@@ -217,21 +222,24 @@ class Device:
         return report
 
     def _memory(self, ctas: int, threads: int, shared_bytes: int, local_bytes: int, checks: Checks) -> Memory:
-        if checks.uninitialised_global and self._global_state is None:
-            self._global_state = np.ones(self.arena.capacity, np.uint8)
         return Memory(
             self.arena, ctas, threads, shared_bytes, local_bytes,
             check_bounds=checks.bounds, check_alignment=checks.alignment, check_provenance=checks.provenance,
             check_shared_init=checks.uninitialised_shared,
-            written_bytes=self._global_state if checks.uninitialised_global else None,
+            written_bytes=self._written_bytes() if checks.uninitialised_global else None,
         )  # fmt: skip
 
-    def forget(self, array: DeviceArray) -> None:
+    def forget(self, array: DeviceArray | Pointer) -> None:
         """Call an array's contents unwritten, for launches that check `uninitialised_global`."""
-        if self._global_state is None:
-            self._global_state = np.ones(self.arena.capacity, np.uint8)
-        allocation = array.pointer.allocation
-        self._global_state[allocation.start : allocation.end] = 0
+        allocation = (array if isinstance(array, Pointer) else array.pointer).allocation
+        self._written_bytes()[allocation.start : allocation.end] = UNWRITTEN
+
+    def _written_bytes(self) -> Array:
+        """A state a byte of global memory, as far as it is in use: all are written but those that `forget` names."""
+        more = -(-self.arena.extent // 16) * 16 - self._global_state.size
+        if more > 0:
+            self._global_state = np.concatenate([self._global_state, np.full(more, WRITTEN, np.uint8)])
+        return self._global_state
 
     def _layout(self, kernel: Kernel, dynamic: int) -> tuple[Layout, int, int]:
         """Places of the variables that the kernel names, bytes of shared memory a block, of local memory a thread."""
@@ -278,6 +286,7 @@ def _compiled(kernel: Kernel) -> Compiled:
     return kernel.compiled
 
 
+@lru_cache(maxsize=256)
 def _symbols(kernel: Kernel) -> set[str]:
     """Names whose address the kernel takes, other than by `ld.param`."""
     names: set[str] = set()
@@ -298,12 +307,18 @@ def _symbols(kernel: Kernel) -> set[str]:
     return names
 
 
+@lru_cache(maxsize=256)
 def _byte_wide(kernel: Kernel) -> bool:
     """Whether a kernel has accesses narrower than 4 bytes, so that races must be kept by byte."""
     narrow = {"b8", "u8", "s8", "b16", "u16", "s16", "f16", "bf16"}
     return any(
         i.parts[0] in ("ld", "st", "atom", "red") and narrow & set(i.parts) for i in kernel.function.instructions
     )
+
+
+def _batch(schedule: Schedule, threads: int, shared_bytes: int) -> int:
+    """CTAs that run together."""
+    return max(1, min(schedule.batch_threads // threads, BATCH_SHARED_BYTES // max(shared_bytes, 1)))
 
 
 def _block_order(grid: Dim3, schedule: Schedule) -> Array:

@@ -26,7 +26,7 @@ class PtxSyntaxError(PtxvmError):
     """PTX that cannot be read. `line` is 1-based."""
 
     def __init__(self, line: int, message: str) -> None:
-        super().__init__(f"PTX line {line}: {message}")
+        super().__init__(f"PTX line {line}: {' '.join(message.split())}")
         self.line = line
 
 
@@ -36,7 +36,7 @@ class Unsupported(PtxvmError):
     def __init__(self, form: str, line: int | None = None, reason: str = "") -> None:
         place = f" (PTX line {line})" if line else ""
         super().__init__(f"ptxvm does not execute `{form}`{place}{': ' + reason if reason else ''}")
-        self.form, self.line = form, line
+        self.form, self.line, self.reason = form, line, reason
 
 
 class LaunchError(PtxvmError):

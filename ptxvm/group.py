@@ -3,7 +3,8 @@
 A group is a set of threads at the same basic block. A *product* group is every pair of some blocks (`ctas`, shape
 (nc, 1)) and some threads (`tids`, shape (1, nt)); a *flat* group is a list of single threads (`ctas` and `tids`, both
 (n, 1)). A register is an array whose shape broadcasts to `shape`: (1, 1), (nc, 1), (1, nt) or (nc, nt) in a product
-group, (1, 1) or (n, 1) in a flat one. So what depends on the thread index alone is computed once for all blocks.
+group, (1, 1) or (n, 1) in a flat one. So what depends on the thread index alone is computed once for all blocks. In a
+product group an integer register may also be a `sums.Sum`, which stands for an array of shape (nc, nt).
 
 Threads are sorted: `tids` ascending in a product group, (cta, tid) ascending in a flat one.
 """
@@ -14,6 +15,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+
+from ptxvm.sums import is_sum, join, whole
 
 Array = np.ndarray[Any, Any]
 Registers = dict[str, Array]
@@ -142,7 +145,7 @@ class Group:
         if not self.product:
             return self
         regs = {
-            k: v if v.size == 1 else np.broadcast_to(v, self.shape).reshape(-1, 1)
+            k: v if v.size == 1 else np.broadcast_to(whole(v), self.shape).reshape(-1, 1)
             for k in live
             if (v := self.regs.get(k)) is not None
         }
@@ -191,15 +194,20 @@ def _join(groups: list[Group], live: list[str], axis: int) -> Group:
     return Group(first.block, first.ctas, keys[order][None, :], regs)
 
 
-def _join_values(arrays: list[Array], shapes: list[tuple[int, int]], axis: int, order: Array) -> Array:
+def _join_values(arrays: list[Any], shapes: list[tuple[int, int]], axis: int, order: Array) -> Any:
     first = arrays[0]
     if first.shape[axis] == 1 and all(a is first or (a.shape == first.shape and _same(a, first)) for a in arrays[1:]):
         return first
+    if any(is_sum(a) for a in arrays):
+        joined: Any = join(arrays, axis, order)
+        if joined is not None:
+            return joined
+        arrays = [whole(a) for a in arrays]
     other = 1 - axis
     width = max(a.shape[other] for a in arrays)
     target = [(s[0], width) if axis == 0 else (width, s[1]) for s in shapes]
-    whole = np.concatenate([np.broadcast_to(a, t) for a, t in zip(arrays, target, strict=True)], axis=axis)
-    return whole[order] if axis == 0 else whole[:, order]
+    all_of_them = np.concatenate([np.broadcast_to(a, t) for a, t in zip(arrays, target, strict=True)], axis=axis)
+    return all_of_them[order] if axis == 0 else all_of_them[:, order]
 
 
 def _same(a: Array, b: Array) -> bool:

@@ -14,13 +14,14 @@ import numpy as np
 
 from ptxvm import atomics, mma
 from ptxvm.access import Site
-from ptxvm.arena import Allocation
+from ptxvm.arena import NULL_BYTES, Allocation
 from ptxvm.asynchronous import CopyQueue
 from ptxvm.errors import Fault, LaneFault, Unsupported
 from ptxvm.group import WARP, Array, Group
 from ptxvm.memory import LOCAL_WINDOW, SHARED_WINDOW, Memory
 from ptxvm.races import RaceDetector
 from ptxvm.report import Finding, coordinates
+from ptxvm.sums import Sum, whole
 from ptxvm.types import DTYPES, Variable
 
 Dim3 = tuple[int, int, int]
@@ -138,9 +139,10 @@ class Machine:
 
     # -- memory --------------------------------------------------------------------------------------------------
     def load(
-        self, g: Group, site: Site, space: str, address: Array, mask: Array | None, size: int, count: int
+        self, g: Group, site: Site, space: str, address: Array | Sum, mask: Array | None, size: int, count: int
     ) -> list[Array]:
         if space == "const":
+            address = whole(address)
             lanes = address if mask is None else np.where(mask, address, self.memory.arena.capacity - 16)
             return [self.memory.arena.views[size].take((lanes >> (size.bit_length() - 1)) + i) for i in range(count)]
         try:
@@ -148,7 +150,9 @@ class Machine:
         except LaneFault as fault:
             return self.load(g, site, space, address, self._without(g, site, fault, mask), size, count)
 
-    def store(self, g: Group, site: Site, space: str, address: Array, mask: Array | None, values: list[Array]) -> None:
+    def store(
+        self, g: Group, site: Site, space: str, address: Array | Sum, mask: Array | None, values: list[Array]
+    ) -> None:
         try:
             self.memory.store(g, site, space, address, mask, values)
         except LaneFault as fault:
@@ -223,6 +227,13 @@ class Machine:
         if self.races is not None:
             self.races.fence(g)
 
+    def divisor(self, g: Group, site: Site, divisor: Array, mask: Array | None) -> None:
+        """Note the lanes that are about to divide an integer by zero."""
+        if not divisor.all():
+            zero = divisor == 0 if mask is None else (divisor == 0) & mask
+            if zero.any():
+                self.note(site, g, LaneFault("division by zero", "an integer is divided by zero", zero))
+
     def trap(self, g: Group, site: Site, mask: Array | None) -> None:
         """`trap`: the kernel stops itself."""
         if mask is None or mask.any():
@@ -291,6 +302,8 @@ class Machine:
         """The tensor element, or the shared variable and byte, at an address."""
         if space == "global":
             owners = [a for p in site.provenance if (a := self.memory.parameter_allocations.get(p)) is not None]
+            if not owners and address < NULL_BYTES:
+                return f"address {address:#x}"
             allocation: Allocation | None = owners[0] if len(owners) == 1 else self.memory.arena.nearest(address)
             return allocation.describe(address) if allocation else f"address {address:#x}"
         if space != "shared":

@@ -8,22 +8,25 @@ space: shared memory begins at 1 << 40, local at 1 << 41.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from ptxvm import blockwise
 from ptxvm.access import Access, Kind, Site, Space
 from ptxvm.arena import NULL_BYTES, Allocation, Arena
+from ptxvm.blockwise import SHIFT, Row
 from ptxvm.errors import LaneFault
 from ptxvm.group import Array, Group
+from ptxvm.sums import Sum
+from ptxvm.written import POISON, Written
 
 if TYPE_CHECKING:
     from ptxvm.report import Finding
 
 SHARED_WINDOW = 1 << 40
 LOCAL_WINDOW = 1 << 41
-UNWRITTEN, WRITTEN, IN_FLIGHT = 0, 1, 2  # state of a byte of shared or local memory
-POISON = 0xCD
+MOST_ROWS = 64  # that are remembered of one instruction
 
 Observer = Callable[[Access], None]
 
@@ -53,8 +56,9 @@ class Memory:
         self.shared = np.full((ctas, self.shared_stride), POISON, np.uint8)
         self.local = np.full((ctas * threads, self.local_bytes), POISON, np.uint8)
         self.shared_state = np.zeros((ctas, self.shared_stride), np.uint8) if check_shared_init else None
-        self.local_state = np.zeros(self.local.shape, np.uint8) if check_shared_init else None
+        local_state = np.zeros(self.local.shape, np.uint8) if check_shared_init else None
         self.global_state = written_bytes  # (capacity,) bool, only where uninitialised global reads are asked for
+        self.written = Written(self.shared_state, local_state, written_bytes)
         self.check_bounds = check_bounds
         self.check_alignment = check_alignment
         self.check_provenance = check_provenance
@@ -62,6 +66,8 @@ class Memory:
         self.observers: list[Observer] = []
         self.changes = 0  # stores, and atomics that changed something: what a waiting loop may wait for
         self.report: Callable[[Site, Group, LaneFault], Finding] | None = None  # for findings that do not stop the run
+        self._rows: dict[int, dict[bytes, Row]] = {}  # by instruction: addresses that were the same in all CTAs
+        self._shared_rows = {n: self.shared.view(f"u{n}") for n in (1, 2, 4, 8)}
         self._views = {
             "shared": {n: self.shared.reshape(-1).view(f"u{n}") for n in (1, 2, 4, 8)},
             "local": {n: self.local.reshape(-1).view(f"u{n}") for n in (1, 2, 4, 8)},
@@ -70,17 +76,23 @@ class Memory:
 
     # -- the two entries -----------------------------------------------------------------------------------------
     def load(
-        self, g: Group, site: Site, space: str, address: Array, mask: Array | None, size: int, count: int
+        self, g: Group, site: Site, space: str, address: Array | Sum, mask: Array | None, size: int, count: int
     ) -> list[Array]:
         """`count` unsigned arrays of `size` bytes each, from consecutive places; lanes out of `mask` hold 0."""
         if mask is not None and mask.all():
             mask = None
         if mask is not None and not mask.any():
             return [np.zeros((1, 1), f"u{size}")] * count
+        if isinstance(address, Sum):
+            if mask is None and _is_global(space, address) and self._check_sum(g, site, address, size, count, "load"):
+                return blockwise.load(self.arena, address, size, count)
+            address = address.whole()
         if space == "generic":
             return self._generic_load(g, site, address, mask, size, count)
+        if space == "shared" and mask is None and (row := self._row(g, site, address, size, count, "load")) is not None:
+            return row.load(self._shared_rows[size], count)
         self.check(g, site, space, address, mask, size * count, "load")  # type: ignore[arg-type]
-        index = self._index(g, space, address) if size == 1 else self._index(g, space, address) >> _SHIFT[size]
+        index = self._index(g, space, address) if size == 1 else self._index(g, space, address) >> SHIFT[size]
         view = self._views[space][size]
         if mask is None:
             return [view.take(index if i == 0 else index + i) for i in range(count)]
@@ -94,20 +106,33 @@ class Memory:
             results.append(value)
         return results
 
-    def store(self, g: Group, site: Site, space: str, address: Array, mask: Array | None, values: list[Array]) -> None:
+    def store(
+        self, g: Group, site: Site, space: str, address: Array | Sum, mask: Array | None, values: list[Array]
+    ) -> None:
         """Store unsigned arrays of one size to consecutive places. Where lanes collide the last one wins."""
         if mask is not None and mask.all():
             mask = None
         if mask is not None and not mask.any():
             return
+        size, count = values[0].dtype.itemsize, len(values)
+        if isinstance(address, Sum):
+            apart = mask is None and _is_global(space, address)
+            if apart and self._check_sum(g, site, address, size, count, "store", values):
+                self.changes += 1
+                blockwise.store(self.arena, address, values)
+                return
+            address = address.whole()
         if space == "generic":
             for real, lanes, offset in self._by_space(g, address, mask):
                 self.store(g, site, real, address - offset, lanes, values)
             return
-        size = values[0].dtype.itemsize
-        self.check(g, site, space, address, mask, size * len(values), "store", values)  # type: ignore[arg-type]
+        row = self._row(g, site, address, size, count, "store", values) if space == "shared" and mask is None else None
+        if row is None:
+            self.check(g, site, space, address, mask, size * count, "store", values)  # type: ignore[arg-type]
         self.changes += 1
-        index = self._index(g, space, address) >> _SHIFT[size]
+        if row is not None and row.store(self._shared_rows[size], g, values):
+            return
+        index = self._index(g, space, address) >> SHIFT[size]
         view = self._views[space][size]
         if mask is None:
             target = index if index.shape == g.shape else np.broadcast_to(index, g.shape)
@@ -129,7 +154,7 @@ class Memory:
             if lanes is not None and not lanes.any():
                 continue
             self.check(g, site, real, address - offset, lanes, size, "atomic")  # type: ignore[arg-type]
-            index = np.broadcast_to(self._index(g, real, address - offset) >> _SHIFT[size], g.shape)
+            index = np.broadcast_to(self._index(g, real, address - offset) >> SHIFT[size], g.shape)
             active = np.broadcast_to(np.True_ if lanes is None else lanes, g.shape)
             parts.append((self._views[real][size], index[active], active))
         return parts
@@ -195,6 +220,31 @@ class Memory:
         values: list[Array] | None = None,
     ) -> None:
         """Raise LaneFault for lanes that may not touch their address; note writes; tell the observers."""
+        low, high = self._check_place(site, space, address, mask, width, kind)
+        self._track(g, site, space, address, mask, width, kind, low, high)
+        self._tell(g, site, space, address, mask, width, kind, values)
+
+    def _tell(
+        self,
+        g: Group,
+        site: Site,
+        space: Space,
+        address: Array | Sum,
+        mask: Array | None,
+        width: int,
+        kind: Kind,
+        values: list[Array] | None,
+    ) -> None:
+        """Show an access to the observers."""
+        if self.observers:
+            access = Access(site, g, space, kind, width, address, mask, values)
+            for observer in self.observers:
+                observer(access)
+
+    def _check_place(
+        self, site: Site, space: Space, address: Array, mask: Array | None, width: int, kind: Kind
+    ) -> tuple[int, int]:
+        """Alignment and bounds. The first byte touched, and the one behind the last."""
         active = address if mask is None else _active(address, mask)
         if self.check_alignment and width > 1 and int(np.bitwise_or.reduce(active, axis=None)) & (width - 1):
             bad = (address & (width - 1)) != 0
@@ -217,26 +267,83 @@ class Memory:
                 if space == "shared" and limit == 0:
                     detail += " (was dynamic shared memory passed at the launch?)"
                 raise LaneFault("out of bounds", detail, _and(bad, mask), address, space)
-        self._track(g, site, space, address, mask, width, kind)
-        if self.observers:
-            access = Access(site, g, space, kind, width, address, mask, values)
-            for observer in self.observers:
-                observer(access)
+        return low, high
+
+    def _row(
+        self,
+        g: Group,
+        site: Site,
+        address: Array,
+        size: int,
+        count: int,
+        kind: Literal["load", "store"],
+        values: list[Array] | None = None,
+    ) -> Row | None:
+        """Check an access to shared memory whose addresses are the same in all CTAs; None if they are not.
+
+        A loop comes back with the same addresses: then there is nothing to check again but what was written.
+        """
+        if address.shape[0] != 1 or not g.product or g.shape[0] != self.ctas:
+            return None
+        width, key = size * count, address.tobytes()
+        rows = self._rows.setdefault(site.index, {})
+        row = rows.get(key)
+        if row is None:
+            low, high = self._check_place(site, "shared", address, None, width, kind)
+            if len(rows) >= MOST_ROWS:
+                rows.clear()
+            row = rows[key] = Row(address, SHIFT[size], low, high)
+        self._track(g, site, "shared", address, None, width, kind, row.low, row.high)
+        self._tell(g, site, "shared", address, None, width, kind, values)
+        return row
+
+    def _check_sum(
+        self,
+        g: Group,
+        site: Site,
+        address: Sum,
+        size: int,
+        count: int,
+        kind: Literal["load", "store"],
+        values: list[Array] | None = None,
+    ) -> bool:
+        """Check an access to global memory as a whole; False where it needs a look at single lanes."""
+        width, bounds = size * count, address.bounds()
+        if bounds is None or self.global_state is not None:
+            return False
+        if not address.aligned(width if self.check_alignment else size):
+            return False
+        if self._owner(site, bounds[0], bounds[1] + width, kind) is None:
+            return False
+        self._tell(g, site, "global", address, None, width, kind, values)
+        return True
+
+    def _track(
+        self,
+        g: Group,
+        site: Site,
+        space: Space,
+        address: Array,
+        mask: Array | None,
+        width: int,
+        kind: Kind,
+        low: int,
+        high: int,
+    ) -> None:
+        """Note what is written, and report reads of what is not. All bytes lie in [low, high)."""
+        if self.written.settles(space, kind, low, high):
+            return
+        index = self._index(g, space, address)
+        bad = self.written.access(g, space, index, mask, width, kind)
+        if bad is not None and self.report is not None:
+            self.report(site, g, self.written.fault(g, space, bad, index, mask, width))
 
     def _check_global(
         self, site: Site, address: Array, mask: Array | None, low: int, high: int, width: int, kind: Kind
     ) -> None:
-        allowed: list[Allocation] = []
-        if self.check_provenance and site.provenance:
-            allowed = [a for p in site.provenance if (a := self.parameter_allocations.get(p)) is not None]
-        if not allowed:
-            owner = self.arena.find(low)
-            allowed = [owner] if owner is not None else []
-        for allocation in allowed:
-            if low >= allocation.start and high <= allocation.end:
-                if kind != "load":
-                    allocation.written = True
-                return
+        if self._owner(site, low, high, kind) is not None:
+            return
+        allowed = self._allowed(site, low)
         if not self.check_bounds:
             if low < 0 or high > self.arena.capacity:
                 raise LaneFault(
@@ -263,6 +370,24 @@ class Memory:
             raise LaneFault("null pointer", f"{kind} of {width} bytes through a null pointer", null, address, "global")
         raise LaneFault("out of bounds", f"{kind} of {width} bytes", bad, address, "global")
 
+    def _allowed(self, site: Site, address: int) -> list[Allocation]:
+        """The allocations that an instruction may touch, or the one that an address lies in."""
+        if self.check_provenance and site.provenance:
+            allowed = [a for p in site.provenance if (a := self.parameter_allocations.get(p)) is not None]
+            if allowed:
+                return allowed
+        owner = self.arena.find(address)
+        return [owner] if owner is not None else []
+
+    def _owner(self, site: Site, low: int, high: int, kind: Kind) -> Allocation | None:
+        """The allocation that all bytes of an access lie in, marked if it is written to."""
+        for allocation in self._allowed(site, low):
+            if low >= allocation.start and high <= allocation.end:
+                if kind != "load":
+                    allocation.written = True
+                return allocation
+        return None
+
     def _inside_any(self, address: Array, width: int) -> Array:
         good = np.zeros(address.shape, bool)
         for start in np.unique(address >> 9 << 9):  # 512-byte lines: an allocation never begins inside one
@@ -277,57 +402,13 @@ class Memory:
             if allocation is not None:
                 allocation.written = True
 
-    def state_of(self, space: Space) -> Array | None:
-        """Flat array of byte states of a space, or None where reads of unwritten memory are not looked for."""
-        if space == "global":
-            return self.global_state
-        state = self.shared_state if space == "shared" else self.local_state
-        return None if state is None else state.reshape(-1)
 
-    def _track(
-        self, g: Group, site: Site, space: Space, address: Array, mask: Array | None, width: int, kind: Kind
-    ) -> None:
-        state = self.state_of(space)
-        if state is None or kind == "async":  # the copy queue keeps the states of what it brings
-            return
-        index = self._index(g, space, address)
-        active = index if mask is None else _active(index, mask)
-        unit = min(width, 8)  # states of a whole access move as one integer of up to 8 bytes
-        cells = state.view(f"u{unit}")
-        first = active >> _SHIFT[unit]
-        written = int.from_bytes(bytes([WRITTEN]) * unit, "little")
-        if kind != "store":
-            good = cells.take(first) == written
-            for i in range(1, width // unit):
-                good &= cells.take(first + i) == written
-            if not good.all():
-                self._unwritten(g, site, space, ~good, index, mask, width, state)
-        if kind != "load":
-            if mask is None and index.shape != g.shape:
-                first = np.broadcast_to(first, g.shape)
-            for i in range(width // unit):
-                cells[first + i] = written
-
-    def _unwritten(
-        self, g: Group, site: Site, space: Space, bad: Array, index: Array, mask: Array | None, width: int, state: Array
-    ) -> None:
-        """Report lanes that read what nobody wrote. `bad` is over the active lanes."""
-        lanes = np.zeros(np.broadcast_shapes(index.shape, bad.shape if mask is None else mask.shape), bool)
-        if mask is None:
-            lanes |= bad
-        else:
-            lanes[np.broadcast_to(mask, lanes.shape)] = bad
-        lanes = np.broadcast_to(lanes, g.shape)
-        flat = np.broadcast_to(index, g.shape)
-        place = int(flat[lanes][0])
-        flying = bool((state[place : place + width] == IN_FLIGHT).any())
-        kind = "missing wait" if flying else "uninitialised read"
-        what = "that an asynchronous copy is still writing" if flying else "that nobody has written"
-        if self.report is not None:
-            self.report(site, g, LaneFault(kind, f"load of {width} bytes of {space} memory {what}", lanes, flat, space))
-
-
-_SHIFT = {1: 0, 2: 1, 4: 2, 8: 3, 16: 4}
+def _is_global(space: str, address: Sum) -> bool:
+    """Whether the space is global memory, or all addresses, being generic, lie in it."""
+    if space != "generic":
+        return space == "global"
+    bounds = address.bounds()
+    return bounds is not None and bounds[0] >= 0 and bounds[1] < SHARED_WINDOW
 
 
 def _active(address: Array, mask: Array) -> Array:

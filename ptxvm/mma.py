@@ -20,7 +20,7 @@ import numpy as np
 from ptxvm import halves
 from ptxvm.errors import LaneFault
 from ptxvm.group import WARP, Array, Group
-from ptxvm.tensorcore import dot, fp8_dot
+from ptxvm.tensorcore import Factors, dot, fp8_dot
 
 _HALVES = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)  # faster than a conversion
 _BYTES = {kind: halves.from_fp8(np.arange(256, dtype=np.uint8), kind).astype(np.float32) for kind in ("e4m3", "e5m2")}
@@ -59,7 +59,7 @@ def _words(g: Group, registers: list[Array]) -> Array:
     return words
 
 
-def _factor(g: Group, operand: str, registers: list[Array], kind: str) -> Array:
+def factor(g: Group, kind: str, operand: str, registers: list[Array]) -> Factors:
     """The tile of A as (k, 16, c, w), or of B as (k, 8, c, w), decoded to float32."""
     elements, decode = ELEMENTS[kind]
     words = _words(g, registers)
@@ -67,9 +67,9 @@ def _factor(g: Group, operand: str, registers: list[Array], kind: str) -> Array:
     values = decode(words.view(f"u{4 // elements}"))
     if operand == "a":  # register (2 r + s), lane (l, m), element j: row (s, l), column (r, m, j)
         split = values.reshape(count // 2, 2, 8, 4, ctas, warps, elements)
-        return split.transpose(0, 3, 6, 1, 2, 4, 5).reshape(-1, 16, ctas, warps)
+        return Factors(split.transpose(0, 3, 6, 1, 2, 4, 5).reshape(-1, 16, ctas, warps))
     split = values.reshape(count, 8, 4, ctas, warps, elements)  # register r, lane (l, m): row (r, m, j), column l
-    return split.transpose(0, 2, 5, 1, 3, 4).reshape(-1, 8, ctas, warps)
+    return Factors(split.transpose(0, 2, 5, 1, 3, 4).reshape(-1, 8, ctas, warps))
 
 
 def _accumulator(words: Array) -> Array:
@@ -90,8 +90,8 @@ def mma(
     g: Group,
     shape: tuple[int, int, int],
     kinds: tuple[str, str, str],
-    a: list[Array],
-    b: list[Array],
+    left: Factors,
+    right: Factors,
     c: list[Array],
     saturate: bool,
 ) -> list[Array]:
@@ -101,9 +101,8 @@ def mma(
     c: four float32 or int32 arrays, or two uint32 arrays of packed f16. Returns registers of D in the form of c.
     """
     _whole_warps(g)
-    left, right = _factor(g, "a", a, kinds[0]), _factor(g, "b", b, kinds[1])
     if kinds[2] == "s32":
-        return _integers(g, left, right, c, saturate)
+        return _integers(g, left.numbers, right.numbers, c, saturate)
     add = fp8_dot if kinds[0] in _BYTES else dot
     words = _words(g, c)
     if kinds[2] == "f32":
@@ -148,13 +147,18 @@ def ldmatrix(g: Group, shared: Array, rows: Array, transpose: bool) -> list[Arra
     _whole_warps(g)
     stride = shared.shape[1]
     _, warps, row_cta, _ = g.warp_slots()
-    base = g.ctas.reshape(-1, 1) * stride if g.product else (row_cta * stride).reshape(1, -1)
-    start = rows + base.reshape(*base.shape, 1, 1) if g.product else rows + base.reshape(1, warps, 1, 1)
-    words = shared.reshape(-1).view(np.uint32).take((start[..., None] >> 2) + np.arange(4))  # (c, w, count, 8, 4)
+    count = rows.shape[2]
+    # A row of 16 bytes moves as one complex number.
+    if g.product and rows.shape[0] == 1 and g.shape[0] == shared.shape[0]:  # the same rows of all CTAs
+        cells = shared.view(np.complex128).take((rows >> 4).reshape(-1), axis=1)
+    else:
+        base = g.ctas.reshape(-1, 1) * stride if g.product else (row_cta * stride).reshape(1, -1)
+        start = rows + base.reshape(*base.shape, 1, 1) if g.product else rows + base.reshape(1, warps, 1, 1)
+        cells = shared.reshape(-1).view(np.complex128).take(start >> 4)
+    words = cells.view(np.uint32).reshape(-1, warps, count, 8, 4)
     if transpose:
         elements = words.view(np.uint16).swapaxes(-1, -2)  # (c, w, count, 8 columns, 8 rows)
         words = np.ascontiguousarray(elements).view(np.uint32)
-    count = rows.shape[2]
     return [g.from_warp(words[:, :, i].reshape(*words.shape[:2], WARP)) for i in range(count)]
 
 

@@ -102,15 +102,7 @@ class Module:
 
     def unsupported(self, entry: str | None = None) -> list[Unsupported]:
         """Every opcode form of a kernel that ptxvm does not execute, each once, with its line."""
-        from ptxvm.codegen.blocks import unsupported
-
-        kernel = self.kernel(entry)
-        found: dict[str, Unsupported] = {}
-        for function in self.reachable(kernel.name):
-            graph = kernel.graph if function is kernel.function else ir.build(function)
-            for refusal in unsupported(function, graph):
-                found.setdefault(refusal.form, refusal)
-        return list(found.values())
+        return list(self.kernel(entry).unsupported)
 
 
 @dataclass(eq=False)
@@ -134,6 +126,18 @@ class Kernel:
     def graph(self) -> ir.Graph:
         """Blocks, liveness, types and provenance, made at the first use."""
         return ir.build(self.function)
+
+    @cached_property
+    def unsupported(self) -> tuple[Unsupported, ...]:
+        """Every opcode form in it, or in a function that it calls, that ptxvm does not execute, each once."""
+        from ptxvm.codegen.blocks import unsupported
+
+        found: dict[str, Unsupported] = {}
+        for function in self.module.reachable(self.name):
+            graph = self.graph if function is self.function else ir.build(function)
+            for refusal in unsupported(function, graph):
+                found.setdefault(refusal.form, refusal)
+        return tuple(found.values())
 
     @cached_property
     def names(self) -> frozenset[str]:

@@ -26,6 +26,7 @@ _F64 = re.compile(r"([+-]?)0[dD]([0-9a-fA-F]{16})")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,40}\.[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,4})?")
 _BASE = re.compile(r"([A-Za-z_$%][\w$]*|0[xX][0-9a-fA-F]{1,16}U?|[0-9]{1,20}U?)((?:[+-][+-]?\w{1,40})*)")
 _TERM = re.compile(r"([+-][+-]?)(\w+)")
+FARTHEST = 1 << 31  # of the constant in `[register+constant]`, which has 32 bits, with a sign or without
 _LEAST, _GREATEST = -(1 << 127), (1 << 128) - 1  # `mov.b128` is the widest
 
 
@@ -129,6 +130,8 @@ def _address(text: str, resolve: Resolve) -> Address:
     offset = 0
     for signs, term in _TERM.findall(m[2]):
         offset += -integer(term) if signs in ("-", "+-") else integer(term)
+    if not -FARTHEST <= offset < 2 * FARTHEST or (isinstance(base, Immediate) and base.value >= 1 << 63):
+        raise Malformed(f"`[{text}]` is too large for an address")
     return Address(base, offset)
 
 

@@ -8,6 +8,8 @@ accuse a right kernel.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from ptxvm.types import (
     Address,
     Function,
@@ -49,13 +51,16 @@ def provenance(function: Function) -> dict[int, Origin]:
     changed: set[str] = set()
     for _ in range(_ROUNDS):
         before = dict(origins)
-        first_seen: set[str] = set()
+        left = Counter(name for name, _ in definitions)
+        joined: dict[str, Origin] = {}
         for name, ins in definitions:
             origin = _origin(ins, origins, counting, function)
+            left[name] -= 1
             if origin is not None:
-                known = origins.get(name) if name in first_seen else None
-                origins[name] = _either(known, origin) or NUMBER
-                first_seen.add(name)
+                joined[name] = _either(joined.get(name), origin) or NUMBER
+            # what a loop carries is read between its definitions: until the last one the former round holds
+            if name in joined and (left[name] == 0 or name not in before):
+                origins[name] = joined[name]
         changed = {name for name, origin in origins.items() if before.get(name) != origin}
         if not changed:
             break

@@ -3,9 +3,9 @@
 Every access gets a number and is compared with the records of its words (`shadow.py`). Two threads of a CTA are ordered
 by a barrier that both reached, two lanes of a warp also by an operation of the warp (`order.py`). So
 `s[t] = x; y = s[31 - t]` without `__syncwarp` is found, though it gives the right answer here. Nothing but the end of
-the launch orders two CTAs; where the first one has executed a fence, a release or an atomic after its access, or the
-second one an acquire before its own, the finding is the lint "ordered by atomics": that they really order the two is
-not verified.
+the launch orders two CTAs; where the first one has executed a fence or a release after its access, or the second one
+an acquire before its own, the finding is the lint "ordered by atomics": that they really order the two is not verified.
+An atomic that does not say so is relaxed: it releases nothing without a fence.
 
 Two atomics do not race with each other, nor do two lanes of one atomic instruction; in global memory a `volatile`,
 `relaxed`, `acquire` or `release` access counts as one, as PTX has it. Two lanes of one store that hit one word do race,
@@ -97,7 +97,7 @@ class RaceDetector:
         self._floor = (
             self._start
         )  # global accesses until then are ordered before all that follow: the last grid-wide barrier
-        self._released: dict[int, Array] = {}  # base of a batch -> time of each thread's last fence, release or atomic
+        self._released: dict[int, Array] = {}  # base of a batch -> time of each thread's last fence or release
         self._covered: dict[int, Array] = {}  # the same for what a CTA had done before a barrier before such a thing
         self._acquired: Array | None = None  # of this batch: time of each thread's last acquire
         self._acquired_cta: Array | None = None  # and of any thread of the CTA, before the CTA's last barrier
@@ -205,7 +205,7 @@ class RaceDetector:
             self._write(e, shadow, floor)
         if strong and self._global is not None:
             words = set(a.site.ins.parts)
-            if a.kind == "atomic" or "release" in words:
+            if words & {"release", "acq_rel"}:
                 self._release(g, a.mask)
             if words & {"acquire", "acq_rel", "volatile"} or (a.kind == "load" and "relaxed" in words):
                 self._acquire(g, a.mask)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 # kind of finding -> (level, the one line that says where to look). "fault" stops the launch, "fail" lets it run on but
@@ -118,9 +118,12 @@ class Counters:
 
     def add(self, other: Counters) -> None:
         """Add another's counts to this one (contention takes the greater)."""
-        for f in fields(self):
-            mine, theirs = getattr(self, f.name), getattr(other, f.name)
-            setattr(self, f.name, max(mine, theirs) if f.name == "atomic_contention" else mine + theirs)
+        most = max(self.atomic_contention, other.atomic_contention)
+        mine = self.__dict__
+        for name, count in other.__dict__.items():
+            if count:
+                mine[name] += count
+        self.atomic_contention = most
 
     @property
     def requests(self) -> int:

@@ -12,6 +12,7 @@ the CPU gives.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 TINY = {np.dtype(t): np.finfo(t).smallest_normal for t in (np.float16, np.float32, np.float64)}
 _LOW_28 = np.int64(36)  # shifting a float64 left by this leaves its 28 lowest bits
 _BIT_28 = np.int64(1 << 28)
+_LEAST = np.iinfo(np.int64).min
+LANES_TOGETHER = 32768  # of `fma_chains`: more, and its arrays leave the processor's second cache
+_SMALL, _TOP = np.uint32(0xFFFFFF), np.uint32(0xFFFFFFFF)  # twice the bits of the smallest normal float32, less 1
 
 
 # -- selection -------------------------------------------------------------------------------------------------------
@@ -49,11 +53,13 @@ def select(mask: Array, new: Array, old: Array) -> Array:
 def ftz(x: Array) -> Array:
     """`.ftz`: subnormals become zero of the same sign. f32 (and f16 values held as f16)."""
     if x.dtype == F32:
-        doubled = (x.view(np.uint32) << np.uint32(1)) - np.uint32(2)  # zero wraps to the top
-        small = doubled < np.uint32(0xFFFFFE)
-        if not small.any():
+        doubled = x.view(np.uint32) << np.uint32(1)
+        # Whether zeros or subnormals are there at all takes a third of the time that comparing every lane does.
+        if np.minimum.reduce(doubled, axis=None, initial=_TOP) > _SMALL:
             return x
-        return np.where(small, np.copysign(np.float32(0), x), x)
+        doubled -= np.uint32(1)  # zero wraps to the top
+        small = doubled < _SMALL
+        return np.where(small, np.copysign(np.float32(0), x), x) if small.any() else x
     return flush(x, TINY[x.dtype])
 
 
@@ -150,26 +156,108 @@ def odd32(x: Array) -> Array:
     return _odd(r, inexact, beyond) if inexact.any() else r
 
 
-def sum_for_f32(p: Array, c: Array) -> Array:
-    """p + c in float64, safe to be rounded to the nearest float32.
+def f32_sum(p: Array, c: Array) -> Array:
+    """p + c as the nearest float32: p float64, c float32.
 
-    Rounding twice goes wrong only where the float64 sum is a midpoint between two float32 numbers. Midpoints have 28
-    low bits of zero, subnormal ones too, so one cheap test finds the lanes that need care.
+    Rounding twice, to float64 and then to float32, goes wrong only where the float64 sum is a midpoint between two
+    float32 numbers. Midpoints have 28 low bits of zero, subnormal ones too, so one cheap test finds an array that
+    needs care: the least of those bits as unsigned numbers (a minimum takes half the time of comparing or counting).
     """
-    s = p + c
-    bits = s.view(np.int64)
-    low = bits << _LOW_28
-    if np.count_nonzero(low) == low.size:
-        return s
-    # A sum that is itself a normal float32 needs none: sums of small integers end here.
-    midpoint = (low == 0) & (((bits & _BIT_28) != 0) | ((np.abs(s) < TINY[F32]) & (s != 0)))
-    return sum_odd(p, c) if midpoint.any() else s
+    wide = c.astype(np.float64)
+    s = np.add(p, wide, out=wide) if p.size == 1 or p.shape == wide.shape else p + wide
+    low = s.view(np.int64) << _LOW_28
+    if np.minimum.reduce(low.view(np.uint64), axis=None, initial=1) == 0:
+        _mend_midpoints(s, p, c, low == 0)
+    return s.astype(np.float32)
+
+
+def _mend_midpoints(s: Array, p: Array, c: Array, candidates: Array) -> None:
+    """Round to odd those sums p + c in `s` that are midpoints of float32, so that a second rounding is right.
+
+    candidates  where their 28 low bits are zero
+    """
+    flat = s.reshape(-1)
+    if np.count_nonzero(candidates) > flat.size >> 4 and not _has_midpoint(s):  # sums of small integers end here
+        return
+    lanes = np.flatnonzero(candidates)
+    # A sum that is itself a normal float32 needs no care.
+    some = flat[lanes]
+    lanes = lanes[((some.view(np.int64) & _BIT_28) != 0) | ((np.abs(some) < TINY[F32]) & (some != 0))]
+    if lanes.size:
+        first, second = (
+            x.reshape(-1) if x.shape == s.shape else np.broadcast_to(x, s.shape).reshape(-1) for x in (p, c)
+        )
+        flat[lanes] = sum_odd(first[lanes], second[lanes].astype(np.float64))
+
+
+def _has_midpoint(s: Array) -> bool:
+    """Whether some sum may be a midpoint, normal or subnormal."""
+    # A normal one's last 29 bits are a one and zeros: shifted to the top, the least signed number.
+    if np.minimum.reduce(s.view(np.int64) << (_LOW_28 - np.int64(1)), axis=None) == _LEAST:
+        return True
+    return bool(((np.abs(s) < TINY[F32]) & (s != 0)).any())
 
 
 def fma32(a: Array, b: Array, c: Array) -> Array:
     """`fma.rn.f32`, correctly rounded: the product of two float32 is exact in float64."""
-    p = a.astype(np.float64) * b.astype(np.float64)
-    return sum_for_f32(p, c.astype(np.float64)).astype(np.float32)
+    return f32_sum(a.astype(np.float64) * b.astype(np.float64), c)
+
+
+@dataclass(frozen=True)
+class Links:
+    """One step of `fma_chains`: to the first of the sums, the products of some factors, given by their numbers.
+
+    grid   the products are those of each factor on the left with each on the right; else `pairs` says which
+    """
+
+    left: tuple[int, ...]
+    right: tuple[int, ...]
+    pairs: tuple[tuple[int, int], ...]
+    grid: bool
+
+
+def fma_chains(factors: list[Array], starts: list[Array], plan: tuple[Links, ...], flush: bool) -> Array:
+    """Many sums of products by `fma.rn.f32`, all at once: (n, nc, nt), in the order of `starts`.
+
+    flush   `.ftz`: subnormal factors, starts and sums become zero
+    """
+    rows, columns = max(x.shape[0] for x in factors + starts), max(x.shape[1] for x in factors + starts)
+    total = np.empty((len(starts), rows, columns), np.float32)
+    for sum_, start in zip(total, starts, strict=True):
+        sum_[...] = start
+    together = max(1, LANES_TOGETHER // (rows * columns))
+    if flush:
+        total = ftz(total)
+        factors = [
+            x for i in range(0, len(factors), together) for x in ftz(_stack(factors[i : i + together], np.float32))
+        ]
+    products = np.empty((min(together, len(starts)), rows, columns))
+    for links in plan:
+        left, right = (_stack([factors[i] for i in side], np.float64) for side in (links.left, links.right))
+        lines = together // len(links.right) if links.grid else 0  # of the grid, that fit
+        step = lines * len(links.right) or together
+        for first in range(0, len(links.pairs), step):
+            part = slice(first, min(first + step, len(links.pairs)))
+            made = products[: part.stop - first]
+            if lines:
+                line = first // len(links.right)
+                table = made.reshape(-1, len(links.right), rows, columns)
+                np.multiply(left[line : line + lines, None], right, table)
+            else:
+                for place, (a, b) in zip(made, links.pairs[part], strict=True):
+                    np.multiply(left[a], right[b], place)
+            sums = f32_sum(made, total[part])
+            total[part] = ftz(sums) if flush else sums
+    return total
+
+
+def _stack(arrays: list[Array], dtype: Any) -> Array:
+    """Arrays that broadcast together as one of a dtype, (n, rows, columns)."""
+    rows, columns = max(x.shape[0] for x in arrays), max(x.shape[1] for x in arrays)
+    stack = np.empty((len(arrays), rows, columns), dtype)
+    for place, x in zip(stack, arrays, strict=True):
+        place[...] = x
+    return stack
 
 
 def narrow32(x: Array, mode: str) -> Array:

@@ -30,26 +30,27 @@ SPIN_LIMIT = 64  # visits of a block that may wait for another thread before oth
 class Schedule:
     """In which order threads run. Results of a race-free kernel do not depend on it.
 
-    batch_threads  threads that run together (CTAs are never split)
+    batch_threads  threads that run together (CTAs are never split). More cost less time for each, until the registers
+                   of a batch no longer fit into the processor's cache
     seed           None: deterministic and reconverging; a number: random order of warps and CTAs
     blocks         linear block numbers to run instead of the whole grid, for counters only
     max_visits     basic blocks that one batch may run before it is called an endless loop
     """
 
-    batch_threads: int = 16384
+    batch_threads: int = 65536
     seed: int | None = None
     blocks: tuple[int, ...] | None = None
     max_visits: int = 500_000
 
     @classmethod
-    def normal(cls, batch_threads: int = 16384, blocks: Sequence[int] | None = None) -> Schedule:
+    def normal(cls, batch_threads: int = 65536, blocks: Sequence[int] | None = None) -> Schedule:
         """Deterministic; atomics in lane order."""
         return cls(batch_threads=batch_threads, blocks=None if blocks is None else tuple(blocks))
 
     @classmethod
     def fuzz(cls, seed: int, blocks: Sequence[int] | None = None) -> Schedule:
         """Random order of CTAs, and of warps between barriers."""
-        return cls(seed=seed, blocks=None if blocks is None else tuple(blocks))
+        return cls(batch_threads=16384, seed=seed, blocks=None if blocks is None else tuple(blocks))
 
 
 @dataclass
@@ -354,7 +355,7 @@ class BatchRun:
         return Fault(self.machine.findings.add(finding, wait.site.index))
 
     def _endless(self, group: Group, block: CompiledBlock, detail: str) -> Fault:
-        site = block.end or self.compiled.sites[0]
+        site = block.end or self.compiled.sites[self.compiled.graph.blocks[group.block].first]
         return self.machine.fault(site, group, LaneFault("endless loop", detail, np.ones((1, 1), bool)))
 
     def _site_of(self, fault: LaneFault) -> Site:

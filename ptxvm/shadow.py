@@ -23,6 +23,7 @@ import numpy as np
 
 from ptxvm.access import Access
 from ptxvm.group import Array
+from ptxvm.sums import Sum
 
 THREAD_BITS, CTA_BITS = 10, 24
 THREAD = (1 << THREAD_BITS) - 1
@@ -56,6 +57,9 @@ class Event:
         """Lowest and highest cell."""
         if self.low < 0:
             a = self.access
+            if isinstance(a.place, Sum) and a.mask is None and (bounds := a.place.bounds()) is not None:
+                self.low, self.high = bounds[0] >> shift, (bounds[1] + a.width - 1) >> shift
+                return self.low, self.high
             address = a.address
             if a.mask is not None:
                 shape = np.broadcast_shapes(address.shape, a.mask.shape)
@@ -251,9 +255,9 @@ class Shadow:
     def put_read(self, e: Event, floor: int) -> None:
         """Remember a read."""
         self.pending.append(e)
-        self.pending_bytes += e.access.address.nbytes
+        self.pending_bytes += e.access.place.nbytes
         if len(self.pending) > MAX_PENDING or self.pending_bytes > MAX_PENDING_BYTES:
-            self.pending_bytes = sum(p.access.address.nbytes for p in self.pending)  # some have left the list since
+            self.pending_bytes = sum(p.access.place.nbytes for p in self.pending)  # some have left the list since
             if len(self.pending) > MAX_PENDING or self.pending_bytes > MAX_PENDING_BYTES // 2:
                 old, self.pending, self.pending_bytes = self.pending, [], 0
                 for event in old:

@@ -35,28 +35,76 @@ from ptxvm.group import Array
 EXTRA = 25  # the lowest bit that is kept lies this far below the largest exponent
 _TOGETHER = 8  # so many products below 2^27 fit into an int32 together
 
-# dtype -> (unsigned type, bits of the significand, mask of the exponent, bits of 1.0, power of two taken for zero)
-_LAYOUT: dict[Any, tuple[Any, int, int, int, float]] = {
-    np.dtype(np.float32): (np.uint32, 23, 0x7F800000, 127 << 23, 2.0**-100),
-    np.dtype(np.float64): (np.uint64, 52, 0x7FF << 52, 1023 << 52, 2.0**-400),
+LEAST = -100  # what E is at least in float32: of a sum of zeros
+
+# dtype -> (unsigned type, bits of 1.0)
+_LAYOUT: dict[Any, tuple[Any, int]] = {
+    np.dtype(np.float32): (np.uint32, 127 << 23),
+    np.dtype(np.float64): (np.uint64, 1023 << 52),
 }
 
 
-def dot(a: Array, b: Array, c: Array, half: bool = False) -> Array:
+class Factors:
+    """A tile of A or B, float32, with what is asked of it again for each tile that it is multiplied with."""
+
+    __slots__ = ("_exponents", "_fits", "_narrow", "numbers")
+
+    def __init__(self, numbers: Array) -> None:
+        self.numbers = numbers
+        self._fits: bool | None = None
+        self._narrow: bool | None = None
+        self._exponents: dict[bool, Array] = {}
+
+    @property
+    def fits(self) -> bool:
+        """Whether products of two such tiles, and their scales, stay normal float32."""
+        if self._fits is None:
+            self._fits = _within(self.numbers, -50, 60)
+        return self._fits
+
+    @property
+    def narrow(self) -> bool:
+        """Whether the sums of two exponents fit into a byte, as all of float16 do."""
+        if self._narrow is None:
+            self._narrow = _within(self.numbers, -24, 16)
+        return self._narrow
+
+    def exponents(self, narrow: bool) -> Array:
+        """int8 if `narrow`, else int16; for zero so low that its sums are below those of all others."""
+        found = self._exponents.get(narrow)
+        if found is None:
+            if narrow:
+                found = np.maximum(_exponents(self.numbers, np.int8), np.int8(-64))
+            else:
+                found = _exponents(self.numbers, np.int16)
+                found = np.where(found == -127, np.int16(-1000), found)
+            self._exponents[narrow] = found
+        return found
+
+
+def dot(a: Array | Factors, b: Array | Factors, c: Array, half: bool = False) -> Array:
     """A B + C by one instruction, float32; with `half`, rounded to float16 numbers.
 
     a (k, m, ...), b (k, n, ...), c (m, n, ...), all float32; the axes `...` broadcast.
     """
-    if _within(a, -50, 60) and _within(b, -50, 60) and _within(c, -100, 128):
-        return _dot(a, b, c, half)
-    return _dot(a.astype(np.float64), b.astype(np.float64), c.astype(np.float64), half)
+    left, right = (x if isinstance(x, Factors) else Factors(x) for x in (a, b))
+    if left.fits and right.fits and _within(c, -100, 128):
+        return _dot(left.numbers, right.numbers, c, half, _unit(left, right, c))
+    x, y, z = (one.astype(np.float64) for one in (left.numbers, right.numbers, c))
+    largest = _largest(x, y, z)
+    total = _dot(x, y, z, half, largest.view(np.uint64) - np.uint64(EXTRA << 52))
+    finite = np.isfinite(largest)
+    if finite.all():
+        return total
+    plain = sum((np.add.reduce(one * other, axis=0) for one, other in _pieces(x, y)), z)
+    return np.where(finite, total, plain.astype(np.float16) if half else plain).astype(np.float32)
 
 
-def fp8_dot(a: Array, b: Array, c: Array, half: bool = False) -> Array:
+def fp8_dot(a: Factors, b: Factors, c: Array, half: bool = False) -> Array:
     """A B + C of fp8 factors: two instructions and an addition. Axes as in `dot`; k is a multiple of 4."""
     sums = np.zeros((1,) * c.ndim, np.float32)
     for part in (slice(0, 2), slice(2, 4)):
-        left, right = (_every_fourth(x, part) for x in (a, b))
+        left, right = (_every_fourth(x.numbers, part) for x in (a, b))
         sums = dot(left, right, sums, half)
     total: Array = c + sums
     return total.astype(np.float16).astype(np.float32) if half else total
@@ -74,11 +122,9 @@ def _within(x: Array, low: int, high: int) -> bool:
     return not ((size - first >= span) & (size != 0)).any()
 
 
-def _dot(a: Array, b: Array, c: Array, half: bool) -> Array:
-    """`dot` in one floating-point type that no product and no scale leaves."""
-    unsigned, fraction, _, one, _ = _LAYOUT[a.dtype]
-    largest = _largest(a, b, c)
-    unit_bits = largest.view(unsigned) - unsigned(EXTRA << fraction)
+def _dot(a: Array, b: Array, c: Array, half: bool, unit_bits: Array) -> Array:
+    """`dot` in one floating-point type that no product and no scale leaves; `unit_bits` are those of 2^(E - 25)."""
+    unsigned, one = _LAYOUT[a.dtype]
     scale = (unsigned(2 * one) - unit_bits).view(a.dtype)  # 1 / unit
     total = (c * scale).astype(np.int32).astype(np.float64)
     for x, y in _pieces(a, b):
@@ -88,15 +134,29 @@ def _dot(a: Array, b: Array, c: Array, half: bool) -> Array:
     if not half:  # keep the leading 24 of 53 bits
         total = (total.view(np.int64) & np.int64(-1 << 29)).view(np.float64)
     total *= unit_bits.view(a.dtype)
-    if a.dtype == np.float64 and not np.isfinite(largest).all():
-        plain = sum((np.add.reduce(x * y, axis=0) for x, y in _pieces(a, b)), c)
-        total = np.where(np.isfinite(largest), total, plain)
     return total.astype(np.float16).astype(np.float32) if half else total.astype(np.float32)
 
 
+def _unit(a: Factors, b: Factors, c: Array) -> Array:
+    """The bits of 2^(E - 25) for each sum, float32. Exponents are added as small integers, which have few bytes."""
+    narrow = a.narrow and b.narrow
+    kind = np.int8 if narrow else np.int16
+    largest: Array = np.maximum(_exponents(c, kind), kind(LEAST))
+    for x, y in _pieces(a.exponents(narrow), b.exponents(narrow)):
+        largest = np.maximum(largest, np.maximum.reduce(x + y, axis=0))
+    return (largest.astype(np.int32) + np.int32(127 - EXTRA) << np.int32(23)).view(np.uint32)
+
+
+def _exponents(x: Array, kind: type[np.int8] | type[np.int16]) -> Array:
+    """The exponents of float32 numbers; -127 for zero."""
+    field = (x.view(np.uint32) & np.uint32(0x7F800000)) >> np.uint32(23)
+    field -= np.uint32(127)
+    return field.astype(kind)
+
+
 def _largest(a: Array, b: Array, c: Array) -> Array:
-    """2^E for each sum; infinite or NaN where an operand is."""
-    largest = np.maximum(_power(c), a.dtype.type(_LAYOUT[a.dtype][4]))
+    """2^E for each sum, in float64; infinite or NaN where an operand is."""
+    largest = np.maximum(_power(c), 2.0**-400)
     for x, y in _pieces(_power(a), _power(b)):
         largest = np.maximum(largest, np.maximum.reduce(x * y, axis=0))
     return largest
@@ -110,6 +170,5 @@ def _pieces(a: Array, b: Array) -> Iterator[tuple[Array, Array]]:
 
 
 def _power(x: Array) -> Array:
-    """The greatest power of two that is not above |x|; 0 for 0, infinity for infinity and NaN."""
-    unsigned, _, exponent, _, _ = _LAYOUT[x.dtype]
-    return (x.view(unsigned) & unsigned(exponent)).view(x.dtype)
+    """The greatest power of two that is not above |x|, float64; 0 for 0, infinity for infinity and NaN."""
+    return (x.view(np.uint64) & np.uint64(0x7FF << 52)).view(np.float64)

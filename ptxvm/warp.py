@@ -7,6 +7,8 @@ is a fault: on a card the first never ends or is undefined, the second gives any
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from ptxvm.errors import LaneFault
@@ -52,11 +54,34 @@ def shfl(
 
     a: uint32; b: lane or delta; c: clamp and segment mask.
     """
+    everybody = mask is None and membermask.size == 1 and int(membermask.flat[0]) == 0xFFFFFFFF
+    if everybody and b.size == 1 and c.size == 1 and g.warp_slots()[0] is None:  # the usual case: one pattern for all
+        source, inside = _pattern(mode, int(b.flat[0]), int(c.flat[0]))
+        values = g.by_warp(a)
+        moved = values.reshape(-1, WARP).take(source, axis=1).reshape(values.shape)
+        return g.from_warp(moved), g.from_warp(np.broadcast_to(inside, (1, *values.shape[1:])))
     here = check_members(g, membermask, mask)
     values = g.by_warp(a)
-    lane_b = g.by_warp(b).astype(np.int64) & 31
-    packed = g.by_warp(c).astype(np.int64)
-    clamp, segment = packed & 31, (packed >> 8) & 31
+    source, inside = _sources(mode, g.by_warp(b).astype(np.int64), g.by_warp(c).astype(np.int64))
+    shape = np.broadcast_shapes(values.shape, source.shape, here.shape)
+    if not here.all():
+        reads = np.take_along_axis(np.broadcast_to(here, shape), np.broadcast_to(source, shape), axis=-1)
+        wrong = here & ~reads
+        if wrong.any():
+            raise LaneFault("inactive lane", "a shuffle reads from a lane that is not here", g.from_warp(wrong))
+    if source.shape[:2] == (1, 1):
+        result = values[..., source[0, 0]]
+    else:
+        result = np.take_along_axis(np.broadcast_to(values, shape), np.broadcast_to(source, shape), axis=-1)
+    return g.from_warp(result), g.from_warp(
+        np.broadcast_to(inside, np.broadcast_shapes(inside.shape, (1, values.shape[1], WARP)))
+    )
+
+
+def _sources(mode: str, b: Array, c: Array) -> tuple[Array, Array]:
+    """(lane that each lane reads from, whether it was in range) of a shuffle. b, c: int64, broadcast to (..., 32)."""
+    lane_b = b & 31
+    clamp, segment = c & 31, (c >> 8) & 31
     top = (LANES & segment) | (clamp & ~segment)
     bottom = LANES & segment
     if mode == "up":
@@ -71,20 +96,13 @@ def shfl(
     else:
         source = bottom | (lane_b & ~segment)
         inside = source <= top
-    source = np.where(inside, source, LANES)
-    shape = np.broadcast_shapes(values.shape, source.shape, here.shape)
-    if not here.all():
-        reads = np.take_along_axis(np.broadcast_to(here, shape), np.broadcast_to(source, shape), axis=-1)
-        wrong = here & ~reads
-        if wrong.any():
-            raise LaneFault("inactive lane", "a shuffle reads from a lane that is not here", g.from_warp(wrong))
-    if source.shape[:2] == (1, 1) or (source == source[:1, :1]).all():  # the usual case: one pattern for every warp
-        result = values[..., source[0, 0]]
-    else:
-        result = np.take_along_axis(np.broadcast_to(values, shape), np.broadcast_to(source, shape), axis=-1)
-    return g.from_warp(result), g.from_warp(
-        np.broadcast_to(inside, np.broadcast_shapes(inside.shape, (1, values.shape[1], WARP)))
-    )
+    return np.where(inside, source, LANES), inside
+
+
+@lru_cache(maxsize=1024)
+def _pattern(mode: str, b: int, c: int) -> tuple[Array, Array]:
+    """`_sources` of a shuffle that is the same in all lanes, each (32,)."""
+    return _sources(mode, np.full(WARP, b, np.int64), np.full(WARP, c, np.int64))
 
 
 def vote(g: Group, mode: str, predicate: Array, membermask: Array, mask: Array | None) -> Array:

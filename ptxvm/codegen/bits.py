@@ -5,7 +5,7 @@ from __future__ import annotations
 from ptxvm.codegen.emitter import BlockWriter, emits, refuse
 from ptxvm.codegen.forms import WORDS, form, named, natural, operands
 from ptxvm.integers import PRMT_MODES
-from ptxvm.types import DTYPES, Immediate, Instruction, Operand, Pair, bits_of
+from ptxvm.types import DTYPES, Immediate, Instruction, Operand, Pair, Register, bits_of
 
 LOGIC = {"and": "&", "or": "|", "xor": "^"}
 
@@ -24,6 +24,8 @@ def logic(w: BlockWriter, ins: Instruction) -> None:
     if types[0] not in WORDS | {"pred"}:
         raise refuse(ins)
     kind = bit_type(w, ins, types[0])
+    if isinstance(d, Register) and d.name in w.sums and ins.parts[0] == "or":  # a sum of bits that do not meet
+        return w.define(d, f"nm.either({w.use(a, kind, True)}, {w.use(b, kind, True)})", kind)
     w.define(d, f"{w.use(a, kind)} {LOGIC[ins.parts[0]]} {w.use(b, kind)}", kind)
 
 
@@ -52,7 +54,7 @@ def shift(w: BlockWriter, ins: Instruction) -> None:
         raise refuse(ins)
     if left:
         kind = bit_type(w, ins, kind)
-    w.define(d, f"{w.use(a, kind)} {'<<' if left else '>>'} {_count(w, b, kind)}", kind)
+    w.define(d, f"{w.use(a, kind, True)} {'<<' if left else '>>'} {_count(w, b, kind)}", kind)
 
 
 def _count(w: BlockWriter, count: Operand, kind: str) -> str:

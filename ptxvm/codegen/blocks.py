@@ -6,6 +6,7 @@ are still wanted, drops those that are not, and returns what `control.write_end`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import CodeType
@@ -15,9 +16,9 @@ import numpy as np
 
 from ptxvm import mma, numerics, warp
 from ptxvm.access import Site
-from ptxvm.codegen import asynchronous, atomic, call, control, convert, floating, integer, matrix, memory  # noqa: F401  register
+from ptxvm.codegen import asynchronous, atomic, call, chains, control, convert, floating, integer, matrix, memory  # noqa: F401  register
 from ptxvm.codegen import warp as _warp  # noqa: F401  registers its emitters
-from ptxvm.codegen.emitter import EMITTERS, BlockWriter, refuse
+from ptxvm.codegen.emitter import EMITTERS, BlockWriter, possible_sums, refuse
 from ptxvm.errors import Unsupported
 from ptxvm.group import Group
 from ptxvm.ir import Block, Graph
@@ -57,8 +58,9 @@ def compile_function(function: Function, graph: Graph) -> Compiled:
     instruction_at: dict[int, int] = {}
     kinds: list[control.BlockKind] = []
     shared_constants: dict[str, Any] = {}
+    sums = possible_sums(function.instructions, graph.dtypes)
     for block in graph.blocks:
-        body, origins, kind = _write_block(function, graph, block, namespace, shared_constants)
+        body, origins, kind = _write_block(function, graph, block, namespace, shared_constants, sums)
         kinds.append(kind)
         lines.append(f"def b{block.index}(g, rt):")
         for text, origin in zip(body, origins, strict=True):
@@ -98,30 +100,38 @@ def _may_wait(ins: Instruction) -> bool:
 
 
 def _write_block(
-    function: Function, graph: Graph, block: Block, namespace: dict[str, Any], shared: dict[str, Any]
+    function: Function,
+    graph: Graph,
+    block: Block,
+    namespace: dict[str, Any],
+    shared: dict[str, Any],
+    sums: frozenset[str],
 ) -> tuple[list[str], list[int | None], control.BlockKind]:
-    w = BlockWriter(graph.dtypes)
+    w = BlockWriter(graph.dtypes, sums)
+    live_in, live_out = graph.live_in[block.index], graph.live_out[block.index]
     w.constants = namespace_constants = dict(shared)
     inside = function.instructions[block.first : block.last_exclusive]
     marks: list[tuple[int, int]] = []  # (number of lines before, instruction)
     end: Instruction | None = None
-    for ins in inside:
+    for item in chains.arrange(inside, live_out):
+        ins = item.last if isinstance(item, chains.Chains) else item
         w.instruction = ins
         marks.append((len(w.lines), ins.index))
         if ins is inside[-1] and (ins.parts[0] in ("bra", *control.EXITS) or control.is_barrier(ins)):
-            emitter_for(ins)(w, ins)  # checks the form
+            emit(w, ins)  # checks the form
             end = ins
+        elif isinstance(item, chains.Chains):
+            chains.write(w, item)
         else:
-            emitter_for(ins)(w, ins)
+            emit(w, ins)
     kind, result = control.write_end(w, end)
     shared.update({k: v for k, v in namespace_constants.items() if k not in shared})
     namespace.update(w.constants)
 
-    live_in, live_out = graph.live_in[block.index], graph.live_out[block.index]
     before = ["r = g.regs"]
     for name, local in w.loaded.items():
         if name in live_in:
-            before.append(f"{local} = r[{name!r}]")
+            before.append(f"{local} = r[{name!r}]" if name in live_out else f"{local} = r.pop({name!r})")
         elif name not in w.written or name == "%cc":
             zero = w.constant(np.zeros((1, 1), DTYPES[graph.dtypes.get(name, "pred")]))
             namespace.update(w.constants)
@@ -135,10 +145,29 @@ def _write_block(
     after = [f"out = {result}"] if result != "None" else []
     after += [f"r[{name!r}] = {w.loaded[name]}" for name in sorted(w.written & set(live_out))]
     dead = sorted((live_in | set(w.loaded)) - live_out)
-    after += [f"r.pop({name!r}, None)" for name in dead if name in live_in]
+    after += [f"r.pop({name!r}, None)" for name in dead if name in live_in and name not in w.loaded]
     after.append("return out" if result != "None" else "return None")
     origins += [end.index if end else None] * len(after)
-    return before + w.lines + after, origins, kind
+    return _drop_early(before + w.lines, after) + after, origins, kind
+
+
+_LOCAL = re.compile(r"\b[vt]\d+\b")
+_ASSIGNED = re.compile(r"([vt]\d+) = ")
+
+
+def _drop_early(lines: list[str], after: list[str]) -> list[str]:
+    """The lines of a block, each with a `del` of the locals that are not wanted below it.
+
+    Freed at once, an array's memory is still in the processor's cache when the next result is written to it.
+    """
+    wanted = {name for line in after for name in _LOCAL.findall(line)}
+    assigned = {m[1] for line in lines if (m := _ASSIGNED.match(line))}
+    result = []
+    for line in reversed(lines):
+        last = sorted((set(_LOCAL.findall(line)) & assigned) - wanted)
+        wanted.update(last)
+        result.append(f"{line}; del {', '.join(last)}" if last else line)
+    return result[::-1]
 
 
 # Least and most operands of instructions whose emitters do not count them.
@@ -161,6 +190,16 @@ def emitter_for(ins: Instruction) -> Callable[[BlockWriter, Instruction], None]:
     return emitter
 
 
+def emit(w: BlockWriter, ins: Instruction) -> None:
+    """Write an instruction. Raises Unsupported with its opcode and line."""
+    try:
+        emitter_for(ins)(w, ins)
+    except Unsupported as refusal:
+        if refusal.line is not None:
+            raise
+        raise refuse(ins, refusal.reason or refusal.form) from None
+
+
 def unsupported(function: Function, graph: Graph) -> list[Unsupported]:
     """Every form of a kernel that is not executed, each once, in the order of the text."""
     found: dict[str, Unsupported] = {}
@@ -169,7 +208,7 @@ def unsupported(function: Function, graph: Graph) -> list[Unsupported]:
             w = BlockWriter(graph.dtypes)
             w.instruction = ins
             try:
-                emitter_for(ins)(w, ins)
+                emit(w, ins)
             except Unsupported as refusal:
                 found.setdefault(refusal.form, refusal)
     return list(found.values())

@@ -54,7 +54,7 @@ def comparison(w: BlockWriter, ins: Instruction, words: set[str], kind: str, a: 
         own = w.dtypes.get(a.name, kind)
         if own in FLOATS or own == "pred" or DTYPES[own].itemsize != DTYPES[kind].itemsize:
             own = kind
-    return f"{w.use(a, own)} {table[word]} {w.use(b, own)}", join
+    return f"{w.use(a, own, True)} {table[word]} {w.use(b, own, True)}", join
 
 
 @emits("setp")

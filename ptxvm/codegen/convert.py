@@ -46,7 +46,7 @@ def limits(kind: str) -> tuple[int, int]:
 
 def integer_to_integer(w: BlockWriter, a: Operand, target: str, source: str, sat: bool) -> str:
     """Truncates, or extends as the source's sign says; `.sat` clamps."""
-    text, name = w.use(a, source), f"np.{DTYPES[target].name}"
+    text, name = w.use(a, source, not sat), f"np.{DTYPES[target].name}"
     if not sat:
         return f"{text}.astype({name})"
     (low, high), (lowest, highest) = limits(target), limits(source)
@@ -215,7 +215,7 @@ def mov(w: BlockWriter, ins: Instruction) -> None:
         return unpack(w, ins, kind, d, a)
     if kind != "pred" and not isinstance(a, Symbol):
         kind = natural(w, ins, kind)
-    w.define(d, value(w, a, kind), kind)
+    w.define(d, value(w, a, kind, True), kind)
 
 
 def _parts(ins: Instruction, kind: str, vector: Vector) -> int:
@@ -260,5 +260,5 @@ def cvta(w: BlockWriter, ins: Instruction) -> None:
     text = value(w, a, types[0])
     if space in ("global", "const", "param"):
         own = natural(w, ins, types[0]) if isinstance(a, Register) else types[0]
-        return w.define(d, value(w, a, own), own)
+        return w.define(d, value(w, a, own, True), own)
     w.define(d, f"rt.cvta(g, {space!r}, {text}, to={'to' in words})", types[0])

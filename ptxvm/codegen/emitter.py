@@ -15,7 +15,8 @@ that it knows every word of the opcode (`Unsupported` otherwise), reads operands
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ import numpy as np
 from ptxvm.errors import Unsupported
 from ptxvm.machine import knows_special
 from ptxvm.types import DTYPES, Immediate, Instruction, Not, Operand, Register, Sink, Special
+
+# What may make or pass on a sum (see `ptxvm.sums`), as the first word of an opcode.
+SUM_MAKERS = {"add", "sub", "mul", "mad", "shl", "or", "cvt", "cvta", "mov"}
 
 EmitterFunction = Callable[["BlockWriter", Instruction], None]
 EMITTERS: dict[str, EmitterFunction] = {}
@@ -64,13 +68,16 @@ class BlockWriter:
     always has that dtype, and `use` and `define` reinterpret where an instruction wants another of the same width.
     """
 
-    def __init__(self, dtypes: Mapping[str, str]) -> None:
+    def __init__(self, dtypes: Mapping[str, str], sums: frozenset[str] = frozenset()) -> None:
         self.dtypes = dtypes
+        self.sums = sums  # registers that may hold a `Sum` instead of an array
         self.lines: list[str] = []
         self.constants: dict[str, Any] = {}
         self.loaded: dict[str, str] = {}  # register -> local name
         self.written: set[str] = set()
         self.passed: dict[str, str] = {}  # parameter of a call that is being prepared -> local name of its value
+        self.flushed: set[str] = set()  # locals that hold no subnormal number, being results of `.ftz`
+        self._made: dict[str, str] = {}  # see `once`
         self._count = 0
         self._constant_names: dict[Any, str] = {}
         self.instruction: Instruction | None = None
@@ -90,6 +97,12 @@ class BlockWriter:
         name = self.temp()
         self.line(f"{name} = {expression}")
         return name
+
+    def once(self, expression: str) -> str:
+        """A name for an expression that several instructions may want, made again only after its operands changed."""
+        if expression not in self._made:
+            self._made[expression] = self.let(expression)
+        return self._made[expression]
 
     def constant(self, value: Any) -> str:
         """A name bound to `value` in the generated module. Equal small values share a name."""
@@ -111,16 +124,19 @@ class BlockWriter:
             self.loaded[name] = local
         return self.loaded[name]
 
-    def use(self, operand: Operand, type_name: str) -> str:
+    def use(self, operand: Operand, type_name: str, apart: bool = False) -> str:
         """An expression for an operand as an array of a PTX type's dtype (same width: bits are reinterpreted).
 
         Narrower wants than the register's width take the low bits. Immediates: an integer literal is the number for
         integer types, and for float types too (PTX allows `mov.f32 %f, 0`); `0f...` and `0d...` literals are bits.
+        `apart`: the value may be a `Sum`; who asks for it uses only what such a one has.
         """
         want = DTYPES[type_name]
         if isinstance(operand, Register):
             have = DTYPES[self.dtypes[operand.name]] if operand.name in self.dtypes else want
             local = self.read(operand)
+            if operand.name in self.sums and not apart:
+                local = f"nm.whole({local})"
             return _reinterpret(local, have, want)
         if isinstance(operand, Not):
             return f"~{self.read(operand.register)}"
@@ -146,11 +162,18 @@ class BlockWriter:
             self.line(f"{self._target(operand)} = {value}")
         else:
             old = self.read(operand)
+            if operand.name in self.sums:
+                value, old = f"nm.whole({value})", f"nm.whole({old})"
             self.line(f"{self._target(operand)} = nm.select({guard}, {value}, {old})")
 
     def _target(self, register: Register) -> str:
+        changes = register.name in self.loaded
         local = self.read(register)
         self.written.add(register.name)
+        self.flushed.discard(local)
+        if changes and self._made:
+            known = re.compile(rf"\b{local}\b")
+            self._made = {text: name for text, name in self._made.items() if not known.search(text)}
         return local
 
     def site(self) -> str:
@@ -165,6 +188,18 @@ class BlockWriter:
         if guard is None:
             return None
         return self.use(guard, "pred")
+
+
+def possible_sums(instructions: Sequence[Instruction], dtypes: Mapping[str, str]) -> frozenset[str]:
+    """The registers of a function that may hold a `Sum`: integers of 32 and 64 bits that certain opcodes define."""
+    names = set()
+    for ins in instructions:
+        target = ins.operands[0] if ins.operands else None
+        if ins.parts[0] in SUM_MAKERS and isinstance(target, Register):
+            kind = DTYPES.get(dtypes.get(target.name, ""))
+            if kind is not None and kind.kind in "iu" and kind.itemsize >= 4:
+                names.add(target.name)
+    return frozenset(names)
 
 
 def immediate_array(operand: Immediate, type_name: str) -> np.ndarray[Any, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ptxvm.codegen.emitter import BlockWriter, emits, refuse
 from ptxvm.codegen.forms import FLOATS, form, operands, rounding
-from ptxvm.types import Instruction, Operand
+from ptxvm.types import Instruction, Operand, Register
 
 HALVES = frozenset({"f16", "f16x2", "bf16", "bf16x2"})
 BFLOATS = frozenset({"bf16", "bf16x2"})
@@ -25,7 +25,7 @@ def decode(w: BlockWriter, operand: Operand, kind: str, flush: bool = False) -> 
         return f"nm.ftz({text}).astype(np.float32)" if flush else f"{text}.astype(np.float32)"
     if kind in UNPACK:
         text = f"nm.{UNPACK[kind]}({text})"
-    return f"nm.ftz({text})" if flush else text
+    return w.once(f"nm.ftz({text})") if flush and text not in w.flushed else text
 
 
 def encode(text: str, kind: str, flush: bool = False) -> str:
@@ -46,6 +46,8 @@ def finish(w: BlockWriter, target: Operand, text: str, words: set[str], kind: st
     if "relu" in words:
         text = f"nm.relu({text})"
     w.define(target, encode(text, kind, "ftz" in words), kind)
+    if kind == "f32" and "ftz" in words and isinstance(target, Register) and w.guard() is None:
+        w.flushed.add(w.use(target, kind))
 
 
 def check(ins: Instruction, words: set[str], kind: str) -> str:
@@ -115,8 +117,12 @@ def fma(w: BlockWriter, ins: Instruction) -> None:
         raise refuse(ins)
     d, a, b, c = operands(ins, 4)
     flush = "ftz" in words
-    given = ", ".join((decode(w, a, first, flush), decode(w, b, first, flush), decode(w, c, kind, flush)))
-    if kind in HALVES:
+    x, y, z = decode(w, a, first, flush), decode(w, b, first, flush), decode(w, c, kind, flush)
+    given = f"{x}, {y}, {z}"
+    if types == ["f32"] and mode == "rn":  # the usual one; its factors are often those of other products too
+        x, y = (w.once(f"{text}.astype(np.float64)") for text in (x, y))
+        text = f"nm.f32_sum({x} * {y}, {z})"
+    elif kind in HALVES:
         text = f"nm.fma_odd({given})"
     else:
         text = f"nm.fma{_width(kind)}({given})" if mode == "rn" else f"nm.fma{_width(kind)}_mode({given}, {mode!r})"

@@ -48,12 +48,12 @@ def natural(w: BlockWriter, ins: Instruction, type_name: str) -> str:
     return own
 
 
-def value(w: BlockWriter, operand: Operand, type_name: str) -> str:
+def value(w: BlockWriter, operand: Operand, type_name: str, apart: bool = False) -> str:
     """`w.use`, and the address of a symbol too."""
     if isinstance(operand, Symbol):
         text = f"rt.address_of({operand.name!r}, {operand.offset})"
         return text if type_name in ("u64", "b64") else f"{text}.astype(np.{DTYPES[type_name].name})"
-    return w.use(operand, type_name)
+    return w.use(operand, type_name, apart)
 
 
 def named(w: BlockWriter, expression: str) -> str:

@@ -37,7 +37,13 @@ def add_sub(w: BlockWriter, ins: Instruction) -> None:
             raise refuse(ins)
         return w.define(d, f"nm.{ins.parts[0]}_sat({w.use(a, kind)}, {w.use(b, kind)})", kind)
     kind = natural(w, ins, kind) if _integer_result(w, ins) else kind
-    w.define(d, f"{w.use(a, kind)} {sign} {w.use(b, kind)}", kind)
+    x, y = w.use(a, kind, True), w.use(b, kind, True)
+    w.define(d, added(w, d, x, y) if sign == "+" else f"{x} - {y}", kind)
+
+
+def added(w: BlockWriter, target: Operand, a: str, b: str) -> str:
+    """The sum of two integers, which may stay apart."""
+    return f"nm.plus({a}, {b})" if isinstance(target, Register) and target.name in w.sums else f"{a} + {b}"
 
 
 def _integer_result(w: BlockWriter, ins: Instruction) -> bool:
@@ -94,7 +100,7 @@ def wide(w: BlockWriter, operand: Operand, kind: str) -> str:
     target = DTYPES[DOUBLE[kind]]
     if isinstance(operand, Immediate):
         return w.constant(immediate_array(operand, kind).astype(target))
-    return f"{w.use(operand, kind)}.astype(np.{target.name})"
+    return f"{w.use(operand, kind, True)}.astype(np.{target.name})"
 
 
 def product(w: BlockWriter, ins: Instruction, part: str, kind: str) -> tuple[str, str]:
@@ -102,7 +108,7 @@ def product(w: BlockWriter, ins: Instruction, part: str, kind: str) -> tuple[str
     a, b = ins.operands[1], ins.operands[2]
     if part == "lo":
         same = natural(w, ins, kind) if _integer_result(w, ins) else kind
-        return f"{w.use(a, same)} * {w.use(b, same)}", same
+        return f"{w.use(a, same, True)} * {w.use(b, same, True)}", same
     if part == "hi" and bits_of(kind) == 64:
         return f"nm.mul_hi_{kind}({w.use(a, kind)}, {w.use(b, kind)})", kind
     if kind not in DOUBLE:
@@ -154,10 +160,11 @@ def mad(w: BlockWriter, ins: Instruction) -> None:
         if part == "wide":
             raise refuse(ins)
         plain = _unsigned(ins, kind)
+        expression = f"nm.whole({expression})"
         if result != plain:
-            expression = f"({expression}).view(np.{DTYPES[plain].name})"
+            expression = f"{expression}.view(np.{DTYPES[plain].name})"
         return carried(w, ins, "+", d, expression, w.use(c, plain), kind, takes=carry, gives="cc" in words)
-    w.define(d, f"{expression} + {w.use(c, result)}", result)
+    w.define(d, added(w, d, expression, w.use(c, result, True)), result)
 
 
 @emits("mul24", "mad24")
@@ -192,14 +199,18 @@ def dot(w: BlockWriter, ins: Instruction) -> None:
 # -- the rest ----------------------------------------------------------------------------------------------------
 @emits("div", "rem")
 def divide(w: BlockWriter, ins: Instruction) -> None:
-    """`div`, `rem`: towards zero. By zero, which PTX leaves open: all ones, and the dividend."""
+    """`div`, `rem`: towards zero. By zero, which PTX leaves open: all ones, and the dividend; and a lint."""
     if ins.parts[-1] in FLOATS:
         return floating.div(w, ins)
     _, types = form(ins, "")
     d, a, b = operands(ins, 3)
     if types[0] not in INTEGERS:
         raise refuse(ins)
-    w.define(d, f"nm.{ins.parts[0]}({w.use(a, types[0])}, {w.use(b, types[0])})", types[0])
+    divisor = w.use(b, types[0])
+    if not isinstance(b, Immediate) or b.value == 0:
+        divisor = w.let(divisor)
+        w.line(f"rt.divisor(g, {w.site()}, {divisor}, {w.guard()})")
+    w.define(d, f"nm.{ins.parts[0]}({w.use(a, types[0])}, {divisor})", types[0])
 
 
 @emits("abs", "neg")

@@ -36,13 +36,16 @@ def mma(w: BlockWriter, ins: Instruction) -> None:
     packed = c_kind == "f16"
     if len(d) != (2 if packed else 4) or len(c) != len(d):
         raise refuse(ins)
-    left = ", ".join(w.use(o, "u32") for o in a)
-    right = ", ".join(w.use(o, "u32") for o in b)
+    # The same rows are multiplied with several columns, and the other way round: each is decoded once.
+    left, right = (
+        w.once(f"mm.factor(g, {one!r}, {name!r}, [{', '.join(w.use(o, 'u32') for o in items)}])")
+        for name, items, one in (("a", a, a_kind), ("b", b, b_kind))
+    )
     kind = "u32" if packed else c_kind
     addend = ", ".join(w.use(o, kind) for o in c)
     kinds = (a_kind, b_kind, c_kind)
     saturate = "satfinite" in ins.parts
-    result = w.let(f"mm.mma(g, {(m, n, k)}, {kinds}, [{left}], [{right}], [{addend}], {saturate})")
+    result = w.let(f"mm.mma(g, {(m, n, k)}, {kinds}, {left}, {right}, [{addend}], {saturate})")
     for i, target in enumerate(d):
         w.define(target, f"{result}[{i}]", kind)
 

@@ -38,8 +38,8 @@ def access_form(ins: Instruction) -> tuple[str, int, str]:
     return space, count, type_name
 
 
-def address(w: BlockWriter, operand: Operand) -> str:
-    """An int64 array expression for `[base+offset]`."""
+def address(w: BlockWriter, operand: Operand, apart: bool = False) -> str:
+    """An int64 array expression for `[base+offset]`; with `apart` it may be a `Sum`."""
     if not isinstance(operand, Address):
         if w.instruction is None:
             raise TypeError(f"not an address: {operand}")
@@ -51,7 +51,7 @@ def address(w: BlockWriter, operand: Operand) -> str:
         return f"np.array([[{base.value + operand.offset}]])"
     assert isinstance(base, Register)
     wide = bits_of(w.dtypes.get(base.name, "u64")) == 64
-    text = w.use(base, "s64") if wide else f"{w.use(base, 'u32')}.astype(np.int64)"
+    text = w.use(base, "s64", apart) if wide else f"{w.use(base, 'u32', apart)}.astype(np.int64)"
     return f"{text} + {operand.offset}" if operand.offset else text
 
 
@@ -69,7 +69,7 @@ def load(w: BlockWriter, ins: Instruction) -> None:
         base = place.base
         values = w.let(f"rt.param({base.name!r}, {base.offset + place.offset}, {size}, {count})")
     else:
-        values = w.let(f"rt.load(g, {w.site()}, {space!r}, {address(w, place)}, {w.guard()}, {size}, {count})")
+        values = w.let(f"rt.load(g, {w.site()}, {space!r}, {address(w, place, True)}, {w.guard()}, {size}, {count})")
     for i, register in enumerate(targets):
         kind = DTYPES[type_name]
         text = f"{values}[{i}]" if kind.kind == "u" else f"{values}[{i}].view('{kind.str[1:]}')"
@@ -104,7 +104,7 @@ def store(w: BlockWriter, ins: Instruction) -> None:
         raise refuse(ins)
     size = DTYPES[type_name].itemsize
     parts = ", ".join(stored(w, v, type_name, size) for v in values)
-    w.line(f"rt.store(g, {w.site()}, {space!r}, {address(w, place)}, {w.guard()}, [{parts}])")
+    w.line(f"rt.store(g, {w.site()}, {space!r}, {address(w, place, True)}, {w.guard()}, [{parts}])")
 
 
 def pass_parameter(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ptxvm.codegen.emitter import EMITTERS, BlockWriter
 from ptxvm.types import DTYPES, Instruction, Not, Register
 
 RNG = np.random.default_rng(20240607)
+_SILENT = SimpleNamespace(divisor=lambda *_: None)  # a machine that takes no notes
 
 
 # -- harness -------------------------------------------------------------------------------------------------------
@@ -43,7 +45,8 @@ class Lines:
         for ins in self.code:
             w.instruction = ins
             EMITTERS[ins.parts[0]](w, ins)
-        space = {"np": np, "nm": numerics, "rt": runtime, "g": None, **w.constants}
+        space = {"np": np, "nm": numerics, "rt": runtime or _SILENT, "g": None, **w.constants}
+        space |= {f"s{ins.index}": ins for ins in self.code}
         for name, local in w.loaded.items():
             if name in self.values:
                 space[local] = self.values[name]

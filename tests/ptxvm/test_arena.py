@@ -54,8 +54,10 @@ def test_bytes_between_the_elements_of_a_view_belong_to_no_element():
     [
         (0, "o[0, 0]"),
         (4 * 13, "o[1, 3]"),
-        (-4, "4 bytes before the start of o, o is (4, 10)"),
-        (160, "0 bytes past the end of o, o is (4, 10)"),
+        (-4, "o[-1, 9]: before the first element, o is (4, 10)"),
+        (160, "o[4, 0]: first element past the end, o is (4, 10)"),
+        (188, "o[4, 7]: past the end, o is (4, 10)"),
+        (162, "2 bytes past the end of o, o is (4, 10)"),
     ],
 )
 def test_describing_an_address_of_a_matrix(offset, text):

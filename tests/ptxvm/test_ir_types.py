@@ -144,6 +144,8 @@ def origins(body: str) -> list[set[str]]:
         ("mov.b64 %rd4, %rd1; L: ld.global.b32 %r2, [%rd4]; add.s64 %rd4, %rd4, 4; @%p1 bra L;", {"x"}),
         ("mov.b64 %rd4, %rd1; mov.b64 %rd5, %rd2; L: mov.b64 %rd6, %rd4; mov.b64 %rd4, %rd5; mov.b64 %rd5, %rd6;"
          "ld.global.b32 %r2, [%rd4]; @%p1 bra L;", {"x", "y"}),
+        ("mov.b64 %rd4, %rd1; mov.b64 %rd5, %rd2; L: mov.b64 %rd6, %rd4; ld.global.b32 %r2, [%rd6];"
+         "mov.b64 %rd4, %rd5; mov.b64 %rd5, %rd6; @%p1 bra L;", {"x", "y"}),
         # what the flow cannot tell is unknown, never one wrong parameter
         ("ld.global.b32 %r2, [v];", None),
         ("mov.u64 %rd4, v; ld.global.b32 %r2, [%rd4];", set()),

@@ -275,7 +275,7 @@ ERRORS: dict[str, list[Error]] = {
     ],
     "matrix": [
         error("mma", through(turned(2)), products(F16), "the halves of B swapped"),
-        error("mma", edited("('f16', 'f16'", "('bf16', 'f16'"), products(F16), "A read as bf16"),
+        error("mma", edited("'f16', 'a'", "'bf16', 'a'"), products(F16), "A read as bf16"),
         error("mma", through(words(satfinite="")), products(S8), "satfinite wraps"),
         error("mma", through(turned(3)), products(F16), "C in reverse"),
         error("ldmatrix", through(with_word("trans")), lambda: ldmatrix(), "always transposed"),

@@ -50,6 +50,9 @@ REGISTERS = ".reg .pred %p<3>; .reg .b32 %r<4>; .reg .b64 %rd<4>;"
         ("setp.eq.s32 %p1|5, %r1, %r2;", 6, "register"),
         ("{ .reg .b32 t; } mov.u32 %r1, t;", 6, "`t` is not declared"),
         ("{ L: ret; } bra L;", 6, "L is not a label"),
+        ("ld.global.b32 %r1, [%rd1+4294967296];", 6, "too large"),
+        ("ld.global.b32 %r1, [18446744073709551615];", 6, "too large"),
+        ("mov.u32 %r1, 5\nmov.u32 %r2, 6;", 6, "5 mov.u32 %r2"),
     ],
 )
 def test_bodies(body: str, line: int, words: str) -> None:
@@ -69,6 +72,7 @@ def test_bodies(body: str, line: int, words: str) -> None:
         (HEAD + ".entry k(.param .u64) { ret; }", 4, "name"),
         (HEAD + ".entry k(.param .u64 a, .param .u64 a) { ret; }", 4, "two parameters"),
         (HEAD + ".entry k() { ret; }\n.entry k() { ret; }", 5, "two functions"),
+        (HEAD + ".entry k(.param .u32 a) { .reg .b64 x;\nld.param.u64 x, [a]; ret; }", 5, "a has 4 bytes"),
         (HEAD + ".global .u32 a;\n.global .u32 a;", 5, "two variables"),
         (HEAD + ".global .u32 a = ;", 4, "value"),
         (HEAD + ".global .u32 a = 1.5;", 4, "float"),

@@ -380,6 +380,14 @@ def test_what_a_block_releases_is_ordered_by_atomics_as_far_as_one_can_see():
         assert fact.kind == ("race" if released == "nobody" else "ordered by atomics")
 
 
+def test_an_atomic_without_a_fence_releases_nothing():
+    w = Watch(mode="all", threads=1, ctas=2)
+    w.touch("store", lambda c, t: 0 * t, space="global", group=w.group(ctas=[0]))
+    w.touch("atomic", lambda c, t: 0 * t + 64, space="global", group=w.group(ctas=[0]))
+    w.touch("load", lambda c, t: 0 * t, space="global", group=w.group(ctas=[1]))
+    assert [f.kind for f in w.facts()] == ["race"]
+
+
 def test_a_release_before_the_write_orders_nothing():
     w = Watch(mode="all", threads=32, ctas=2)
     w.detector.fence(w.group(ctas=[0]))
