@@ -211,6 +211,38 @@ def inspect(
     return inspected.exit_code(found)
 
 
+@app.command(
+    epilog=examples("run script.py", "run --gpu rtx4090 --report script.py --size 512"),
+    context_settings={"allow_interspersed_args": False},  # what follows the script is the script's
+)
+def run(
+    script: Annotated[Path, typer.Argument(help="a Python script that launches kernels")],
+    arguments: Annotated[list[str] | None, typer.Argument(metavar="[ARGS]", help="the script's own")] = None,
+    gpu: Slug = None,
+    report: Annotated[bool, typer.Option("--report", help="show what was counted, by kernel and by line")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="print JSON, and nothing else, on stdout; the script's output goes to stderr")
+    ] = False,
+) -> int:
+    """Run anybody's script without a card: its Triton, Numba and CuPy kernels go to ptxvm, "cuda" is the CPU's memory.
+
+    The report follows on stderr when the script has ended; stdout is the script's alone. Times are NaN.
+    Exit code: 1 if a kernel was wrong, else the script's own.
+    """
+    import contextlib
+
+    from warpbench.report import launches
+    from warpbench.running import session
+
+    with session.output_to_stderr() if as_json else contextlib.nullcontext():
+        outcome = session.run(script, arguments or [], gpu)
+    if as_json:
+        emit(outcome.plain())
+    else:
+        launches.show(outcome, report)
+    return outcome.exit_code
+
+
 @app.command(epilog=examples("doctor", "doctor --json"))
 def doctor(as_json: Json = False) -> int:
     """Run one known kernel through every backend: what works, what does not, what to install."""
@@ -272,9 +304,11 @@ def emit(data: Any) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command. Returns its exit code; whatever goes wrong is one line on stderr."""
     given = sys.argv[1:] if arguments is None else arguments
-    debug = "--debug" in given
+    ours = given[: _ours(given)]
+    debug = "--debug" in ours
+    words = [*(one for one in ours if one != "--debug"), *given[len(ours) :]]
     try:
-        code = app(args=[one for one in given if one != "--debug"], prog_name="warpbench", standalone_mode=False)
+        code = app(args=words, prog_name="warpbench", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else errors.OK
     except BrokenPipeError:  # the reader (head, less) has seen enough
@@ -292,6 +326,16 @@ def main(arguments: list[str] | None = None) -> int:
             traceback.print_exception(error)
         print(message, file=sys.stderr)
         return code
+
+
+def _ours(given: list[str]) -> int:
+    """How many of the words are ours: those behind the script of `run` are the script's."""
+    if "run" not in given or any(not one.startswith("-") for one in given[: given.index("run")]):
+        return len(given)
+    i = given.index("run") + 1
+    while i < len(given) and given[i].startswith("-") and given[i] != "--":
+        i += 2 if given[i] == "--gpu" else 1
+    return i
 
 
 def explain(error: BaseException) -> tuple[str, int]:

@@ -211,6 +211,11 @@ def by_line(reports: Sequence[Any]) -> list[dict[str, Any]]:
     for report in reports:
         for place, counters in report.lines.items():
             lines.setdefault(place, type(counters)()).add(counters)
+    return lines_of(lines)
+
+
+def lines_of(lines: Mapping[tuple[str, int], Any]) -> list[dict[str, Any]]:
+    """Counters by file and line as plain data, in order of file and line."""
     return [
         {"file": file, "line": line, "text": linecache.getline(file, line).strip(), **figures(counters)}
         for (file, line), counters in sorted(lines.items())

@@ -26,6 +26,14 @@ code = main(sys.argv[1:])
 print(*{one.partition(".")[0] for one in sys.modules} & set(HEAVY), file=sys.stderr)
 sys.exit(code)
 """
+SCRIPT = """
+import numpy
+from numba import cuda
+@cuda.jit
+def ones(x):
+    x[cuda.grid(1)] = 1
+ones[2, 32](numpy.zeros(64))
+"""
 HEAVY = ("torch", "triton", "numba", "cupy", "cuda", "pynvml", "numpy", "ptxvm")
 
 
@@ -45,6 +53,7 @@ COMMANDS = [*walk(get_command(cli.app)), *walk(get_command(course_app), "learn")
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
     checkout = Checkout(tmp_path_factory.mktemp("checkout"), "vector_add", "axpy", "gemm_fp8")
+    (checkout.root / "script.py").write_text(SCRIPT)
     assert checkout.run("profile", RUNG, "--quick").code == 0
     (record,) = checkout.records  # and a second one, to compare the two
     shutil.copyfile(record, record.with_name(f"99990101T000000Z-{record.name.partition('-')[2]}"))
@@ -92,7 +101,7 @@ def test_examples_can_be_typed_as_they_are(checkout, capsys):
         cli.main([*command, "--help"])
         for line in re.findall(r"^ {4}warpbench (.*?)(?: {2,}.*)?$", capsys.readouterr().out, re.M):
             words = shlex.split(line)
-            assert cli.main([*words, "--help"]) == errors.OK, line
+            assert cli.main([*command, "--help", *words[len(command) :]]) == errors.OK, line
             for word in words:
                 if "/" in word and "." not in word:
                     assert catalogue.select(word), line
@@ -167,6 +176,11 @@ FIELDS = {
     f"inspect {RUNG}": {
         "": {"rung", "idea", "gpu", "name", "cc", "arch", "wants", "refused", "verdict", "reason", "case", "shape",
              "dtype", "findings", "compulsory_bytes", "kernels", "launches", "claims", "counts", "lines"},
+    },
+    "run --json script.py": {
+        "": {"script", "arguments", "gpu", "name", "arch", "script_code", "exit_code", "launches"},
+        "launches": {"dsl", "kernel", "grid", "block", "benchmark", "blocks", "launches", "not_executed", "findings",
+                     "counters", "lines"},
     },
     "doctor": {"": {"name", "ok", "text", "fix", "optional"}},
     "learn list": {

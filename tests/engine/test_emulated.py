@@ -215,6 +215,70 @@ print(out.tolist())
     assert without_hooks(program) == "[1.0, 1.0]\n"
 
 
+def test_a_part_of_a_grid_and_whoever_watches(emulator, copy):
+    """What an autotuner gets: blocks spread evenly; the watcher is told of each launch, also of one that stops."""
+    seen = []
+    emulator.watch = lambda launch, apart: seen.append((launch.blocks, launch.report.ok, apart))
+    emulator.blocks = 4
+    x, out = torch.rand(320), torch.zeros(320)
+    try:
+        copy("numba", 10, x, out)
+        emulator.blocks = None
+        with emulator.apart():
+            copy("numba", 10, x, out.clone())
+        with pytest.raises(ptxvm.Fault):
+            copy("numba", 11, x, out.clone())
+    finally:
+        emulator.watch = emulator.blocks = None
+    assert seen == [(4, True, False), (None, True, True), (None, False, False)]
+    assert out.view(10, 32).any(1).nonzero().flatten().tolist() == [0, 2, 5, 7]
+
+
+def test_an_address_that_is_shown_stays_good(emulator):
+    """A number in place of a tensor, also of a part of one; what the kernel writes is seen on the host."""
+    import cupy
+
+    kernel = cupy.RawModule(code=CUDA).get_function("copied")
+    x, out = torch.rand(96), np.zeros(64, np.float32)
+    address, target = emulator.show(x[32:]), emulator.show(out)
+    assert emulator.show(x) == address - 128
+    for grid in (1, 2):
+        kernel((grid,), (32,), (address, target))
+        assert np.array_equal(out[: 32 * grid], x[32 : 32 + 32 * grid].numpy())
+    x[32:] = 7
+    kernel((1,), (32,), (address, target))
+    assert (out[:32] == 7).all()
+    with pytest.raises(ptxvm.Fault):
+        kernel((3,), (32,), (address, target))
+    for _, pointer in emulator._shown.values():
+        emulator.device.release(pointer)
+    emulator._shown.clear()
+
+
+@pytest.mark.parametrize("dsl", ["numba", "cupy"])
+def test_numpy_arrays_share_their_owners_memory(emulator, copy, dsl):
+    """Two views of one array are one memory, as two views of a tensor are; one that is read-only is not written."""
+    import cupy
+
+    from warpbench.backends.emulated import OnCard
+
+    whole = np.arange(96, dtype=np.float32).view(OnCard)
+    x, out = whole[:32], whole[64:]
+    with emulator.record({}) as launches:
+        if dsl == "numba":
+            copy("numba", 1, x, out)
+        else:
+            cupy.RawModule(code=CUDA).get_function("copied")((1,), (32,), (x, out))
+    assert launches[0].report.ok
+    assert whole.tolist() == [*range(64), *range(32)]
+    fixed = np.zeros(32, np.float32)
+    fixed.flags.writeable = False
+    with emulator._bound([Tensor(fixed, "x")]) as (pointer,):
+        assert pointer.allocation.storage.flags.writeable
+        pointer.allocation.storage[:] = 1
+    assert not fixed.any()
+
+
 # -- cost ------------------------------------------------------------------------------------------------------------
 def counted(grid, **counters):
     report = SimpleNamespace(counters=SimpleNamespace(
@@ -232,6 +296,9 @@ def test_the_cost_is_the_work_of_the_busiest_sm():
     assert cost([counted((83, 1, 1), **work)], sms=82) == pytest.approx(2 * total / 83)
     assert cost([counted((1, 1, 1), **work)] * 3, sms=1) == 3 * total
     assert cost([], sms=82) == 0
+    sampled = counted((820, 1, 1), **work)
+    sampled.blocks = 10  # the work is that of ten blocks; the busiest SM has ten of the 820
+    assert cost([sampled], sms=82) == pytest.approx(total)
     not_run = Launch("triton", "k", "k", "", "sm_86", (1, 1, 1), (32, 1, 1), 0)
     assert cost([counted((1, 1, 1), **work), not_run], sms=82) == math.inf
 

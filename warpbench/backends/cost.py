@@ -8,6 +8,8 @@ of an `mma.m16n8k16`. The blocks are dealt evenly to the SMs, and the cost is th
 
     cost = work * ceil(blocks / SMs) / blocks
 
+Where only some of the blocks were run, `work` is theirs and their number divides it.
+
 Not in it: caches, latencies, occupancy, registers. A card may rank otherwise.
 """
 
@@ -33,4 +35,4 @@ def _one(launch: Launch, sms: int) -> float:
         return math.inf
     work = sum(weight * getattr(launch.report.counters, name) for name, weight in WEIGHTS.items())
     blocks = math.prod(launch.grid)
-    return work * math.ceil(blocks / sms) / blocks
+    return work * math.ceil(blocks / sms) / (launch.blocks or blocks)

@@ -7,6 +7,7 @@ Python int as 8 bytes, a Python float as a double.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 import ptxvm
 from ptxvm.report import Finding
 from warpbench import cache
-from warpbench.backends.emulated import SHARED_BYTES, Launch, Tensor, dim3, numpy_type, wrong_argument
+from warpbench.backends.emulated import SHARED_BYTES, Launch, OnCard, Tensor, dim3, numpy_type, wrong_argument
 from warpbench.errors import KernelWrong
 
 if TYPE_CHECKING:
@@ -196,6 +197,7 @@ class _Function:
     def __init__(self, module: _RawModule, name: str, entry: str) -> None:
         self.module, self.name, self.entry = module, name, entry
         self.kernel = ptxvm.Module.from_ptx(module.ptx()[0]).kernel(entry)
+        self.parameters = names_of(module.code, name)
         self.max_dynamic_shared_size_bytes = SHARED_BYTES - self.kernel.static_shared_bytes
 
     def __call__(self, grid: Any, block: Any, args: Any, *, shared_mem: int = 0, stream: Any = None) -> None:
@@ -211,7 +213,8 @@ class _Function:
                 "Set max_dynamic_shared_size_bytes first."
             )
         args = list(args)
-        packed = [_pack(emulator, arg, i) for i, arg in enumerate(args)]
+        names = self.parameters if len(self.parameters) == len(args) else [f"argument {i}" for i in range(len(args))]
+        packed = [_pack(emulator, arg, i, name) for i, (arg, name) in enumerate(zip(args, names, strict=True))]
         lints = _check_scalars(self.kernel, args)
         size = dim3([max(1, n) for n in grid]), dim3([max(1, n) for n in block])  # an empty grid launches one block
         launch = Launch("cupy", self.name, self.entry, ptx, emulator.arch, *size, int(shared_mem))
@@ -225,12 +228,23 @@ def _take_tuple(what: str, given: Any) -> None:
         raise TypeError(f"{what} must be a tuple, not {type(given).__name__}: write {right!r}")
 
 
-def _pack(emulator: Emulator, arg: Any, position: int) -> Any:
-    """An argument as CuPy packs it."""
+def names_of(code: str, kernel: str) -> list[str]:
+    """The names of a kernel's parameters in its CUDA C++ source; none if the source does not show them plainly."""
+    plain = re.sub(r"//[^\n]*|/\*.*?\*/", "", code, flags=re.S)
+    found = re.search(rf"\b{re.escape(kernel.partition('<')[0])}\s*\(([^()]*)\)\s*\{{", plain)
+    if found is None:
+        return []
+    return [re.split(r"[\s*&]+", part.partition("[")[0].strip())[-1] for part in found[1].split(",") if part.strip()]
+
+
+def _pack(emulator: Emulator, arg: Any, position: int, name: str) -> Any:
+    """An argument as CuPy packs it. `name`: of the kernel's parameter."""
     if arg is None:
         return np.uint64(0)
     if isinstance(arg, Array):
-        return Tensor(arg.tensor, f"argument {position}")
+        return Tensor(arg.tensor, name)
+    if isinstance(arg, OnCard):
+        return Tensor(arg, name)
     if isinstance(arg, np.ndarray):
         if arg.size == 1:
             return arg.tobytes()  # by value: how a struct is passed
@@ -239,7 +253,7 @@ def _pack(emulator: Emulator, arg: Any, position: int) -> Any:
             "value. Nothing was launched. For a pointer to its elements pass cupy.asarray(torch.from_numpy(array))"
         )
     if isinstance(arg, int) and (tensor := emulator.tensor_at(arg)) is not None:
-        return Tensor(tensor, f"argument {position}")  # tensor.data_ptr() of a tensor that the rung was given
+        return Tensor(tensor, name)  # tensor.data_ptr() of a tensor that the rung was given
     scalar = _scalar(arg)
     if scalar is not None:
         return scalar

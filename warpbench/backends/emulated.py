@@ -8,9 +8,10 @@ to `Emulator.launch`.
 from __future__ import annotations
 
 import contextlib
+import math
 import operator
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 
 import ptxvm
 from ptxvm.report import Finding
-from warpbench.hardware import gpus
+from warpbench.hardware import Gpu, gpus
 
 MEMORY_BYTES = 2 << 30  # of the virtual card, committed as it is touched
 SHARED_BYTES = 48 << 10  # shared memory of a block, static and dynamic, that a kernel gets without asking for more
@@ -39,14 +40,19 @@ class Launch:
     dynamic_shared_bytes: int
     report: ptxvm.Report | None = None
     not_executed: str | None = None
+    blocks: int | None = None  # how many blocks of the grid were run; None: all
 
 
 @dataclass(frozen=True)
 class Tensor:
     """A tensor argument: the elements that the kernel gets a pointer to, in whichever array library they are."""
 
-    value: Any  # torch.Tensor on the CPU
+    value: Any  # torch.Tensor on the CPU, or NumPy array
     name: str  # of the parameter that it is passed for
+
+
+class OnCard(np.ndarray[Any, Any]):
+    """A NumPy array that stands for one in a card's memory: what `warpbench run` gives to a script."""
 
 
 class Emulator:
@@ -54,15 +60,20 @@ class Emulator:
 
     execute   False: launches are compiled and recorded, not run
     shuffle   seed of a random order of blocks and warps; None: the normal order
+    blocks    run so many blocks of a grid at most, spread evenly; None: all of them
     checks    what ptxvm looks for
+    watch     is told of each launch when it has ended, and whether it was made `apart`
+    card      whose limits and SMs are told to those who ask; None: the first of this architecture
     """
 
-    def __init__(self, arch: str) -> None:
+    def __init__(self, arch: str, card: Gpu | None = None) -> None:
         self.arch = arch
         self.execute = True
         self.shuffle: int | None = None
         self.checks = ptxvm.Checks(races="all")
-        self.card = next((card for card in gpus().values() if card.arch == arch), None)
+        self.blocks: int | None = None
+        self.watch: Callable[[Launch, bool], None] | None = None
+        self.card = card or next((one for one in gpus().values() if one.arch == arch), None)
         limits = self.card.limits if self.card else None
         self.shared_bytes = limits.shared_per_block_optin_bytes if limits else 48 << 10
         self.device = ptxvm.Device(
@@ -70,8 +81,11 @@ class Emulator:
             limits=ptxvm.Limits(self.shared_bytes, limits.threads_per_block if limits else 1024),
             memory_bytes=MEMORY_BYTES,
         )
+        self._arena = address_of(self.device.arena.bytes)
         self._launches: list[Launch] = []
         self._named: list[tuple[str, Any]] = []
+        self._shown: dict[int, tuple[Any, ptxvm.Pointer]] = {}  # by address on the host: see `show`
+        self._apart = False
 
     @property
     def capability(self) -> tuple[int, int]:
@@ -101,10 +115,11 @@ class Emulator:
     def apart(self) -> Iterator[list[Launch]]:
         """Collect the launches made inside, and keep them out of what `record` collects."""
         outer, self._launches = self._launches, []
+        outside, self._apart = self._apart, True
         try:
             yield self._launches
         finally:
-            self._launches = outer
+            self._launches, self._apart = outer, outside
 
     # -- launching -----------------------------------------------------------------------------------------------
     def launch(
@@ -126,7 +141,11 @@ class Emulator:
         if refused:
             more = f" and {len(refused) - 1} more forms" if len(refused) > 1 else ""
             launch.not_executed = f"{refused[0]}{more}"
+            if self.watch is not None:
+                self.watch(launch, self._apart)
             return launch
+        blocks = self._sample(launch.grid, cooperative)
+        launch.blocks = None if blocks is None else len(blocks)
         with self._bound(args) as bound:
             try:
                 launch.report = self.device.launch(
@@ -137,20 +156,46 @@ class Emulator:
                     dynamic_shared_bytes=launch.dynamic_shared_bytes,
                     cooperative=cooperative,
                     checks=self.checks,
-                    schedule=None if self.shuffle is None else ptxvm.Schedule.fuzz(self.shuffle),
+                    schedule=ptxvm.Schedule(seed=self.shuffle, blocks=blocks),
                 )
             except ptxvm.Fault as fault:
                 launch.report = fault.report
                 raise
+            except KeyboardInterrupt:
+                launch.not_executed = "stopped before its end"
+                raise
             except ptxvm.LaunchError as error:  # in the learner's words: not the name that the compiler gave
                 raise ptxvm.LaunchError(str(error).replace(launch.entry, launch.kernel)) from None
-        launch.report.lints.extend(lints)
+            finally:
+                if launch.report is not None:
+                    launch.report.lints.extend(lints)
+                if self.watch is not None:
+                    self.watch(launch, self._apart)
         return launch
+
+    def _sample(self, grid: Dim3, cooperative: bool) -> tuple[int, ...] | None:
+        """The blocks that are run where not all are."""
+        total = math.prod(grid)
+        if self.blocks is None or cooperative or total <= self.blocks:
+            return None
+        return tuple(total * i // self.blocks for i in range(self.blocks))
+
+    def show(self, value: Any) -> int:
+        """The address of a tensor or array on the virtual card, for a script that passes it on as a number.
+
+        Its memory stays on the card from now on: nobody knows how long the number is kept.
+        """
+        start, size = _extent(value)
+        if start == self._arena:
+            return address_of(value) - start
+        if start not in self._shown:
+            self._shown[start] = value, self._bind(value, start, size, "")
+        return self._shown[start][1].allocation.start + address_of(value) - start
 
     @contextlib.contextmanager
     def _bound(self, args: Sequence[Any]) -> Iterator[list[Any]]:
         """The arguments with each tensor's storage lent to the device; tensors that share a storage share it there."""
-        storages: dict[int, ptxvm.Pointer] = {}  # by address; storages without a byte may have none
+        storages = {start: pointer for start, (_, pointer) in self._shown.items()}  # by address on the host
         lent: list[ptxvm.Pointer] = []
         bound: list[Any] = []
         try:
@@ -158,36 +203,51 @@ class Emulator:
                 if not isinstance(arg, Tensor):
                     bound.append(arg)
                     continue
-                t = arg.value
-                offset = t.storage_offset() * t.element_size()
-                key = t.untyped_storage().data_ptr()
-                if t.untyped_storage().nbytes() and key in storages:
-                    bound.append(self.device.alias(storages[key], offset))
+                start, size = _extent(arg.value)
+                if start == self._arena:  # a variable of a module, which lies on the card
+                    bound.append(np.uint64(address_of(arg.value) - start))
                     continue
-                pointer = self.device.bind(
-                    _bytes_of(t),
-                    name=self._name_of(t) or arg.name,
-                    dtype=_numpy_dtype(t),
-                    shape=tuple(t.shape) or (1,),
-                    strides=tuple(s * t.element_size() for s in t.stride()) or (t.element_size(),),
-                    offset_bytes=offset,
-                )
-                storages[key] = pointer
+                if size and start in storages:  # storages without a byte may have no address
+                    offset = address_of(arg.value) - start
+                    bound.append(self.device.alias(storages[start], offset))
+                    continue
+                pointer = self._bind(arg.value, start, size, arg.name)
+                storages[start] = pointer
                 lent.append(pointer)
                 bound.append(pointer)
+            shown = [pointer.allocation for _, pointer in self._shown.values()]
+            memory = self.device.arena.bytes
+            for one in shown:
+                if one.storage is not None:
+                    memory[one.start : one.start + one.storage.size] = one.storage
+                one.written = False
             yield bound
+            for one in shown:
+                if one.storage is not None and one.written:
+                    one.storage[:] = memory[one.start : one.start + one.storage.size]
         finally:
             for pointer in lent:
                 self.device.release(pointer)
+
+    def _bind(self, value: Any, start: int, size: int, name: str) -> ptxvm.Pointer:
+        dtype, shape, strides = _description(value)
+        return self.device.bind(
+            bytes_at(start, size, value),
+            name=self._name_of(value) or name,
+            dtype=dtype,
+            shape=shape or (1,),
+            strides=strides or (np.dtype(dtype).itemsize,),
+            offset_bytes=address_of(value) - start if size else 0,
+        )
 
     def tensor_at(self, address: int) -> Any:
         """The tensor that `record` was given whose first element lies at a host address; None if there is none."""
         return next((t for _, t in self._named if t.data_ptr() == address and t.nbytes), None)
 
-    def _name_of(self, tensor: Any) -> str:
+    def _name_of(self, value: Any) -> str:
         """The name that the operation gives a tensor (or a view of the same elements); "" for one of the rung's own."""
         for name, known in self._named:
-            if known.data_ptr() == tensor.data_ptr() and known.nbytes == tensor.nbytes:
+            if address_of(known) == address_of(value) and known.nbytes == value.nbytes:
                 return name
         return ""
 
@@ -199,10 +259,9 @@ def wrong_argument(kind: str, detail: str, parameter: str) -> Finding:
 
 def refuse_card_tensor(tensor: Any) -> None:
     """Raise TypeError for a tensor that lives on a real card: this process has none."""
-    if tensor.device.type != "cpu":
-        raise TypeError(
-            f"a tensor on {tensor.device} was passed to a kernel that runs on ptxvm; tensors must be on the CPU"
-        )
+    device = tensor.untyped_storage().device  # where the elements are: a script's tensors may call themselves "cuda"
+    if device.type != "cpu":
+        raise TypeError(f"a tensor on {device} was passed to a kernel that runs on ptxvm; tensors must be on the CPU")
 
 
 def numpy_type(tensor: Any, dsl: str) -> np.dtype[Any]:
@@ -226,11 +285,48 @@ def numpy_type(tensor: Any, dsl: str) -> np.dtype[Any]:
         ) from None
 
 
-def _bytes_of(tensor: Any) -> Any:
-    """The whole storage as a writable 1-D uint8 NumPy array."""
-    import torch
+def address_of(value: Any) -> int:
+    """The host's address of the first element of a tensor or array."""
+    if isinstance(value, np.ndarray):
+        return int(value.__array_interface__["data"][0])
+    start = value.untyped_storage().data_ptr()  # not data_ptr(), which `warpbench run` answers with the card's address
+    return int(start + value.storage_offset() * value.element_size())
 
-    return torch.empty(0, dtype=torch.uint8).set_(tensor.untyped_storage()).numpy()
+
+def _extent(value: Any) -> tuple[int, int]:
+    """Address and bytes of the whole storage that a tensor, or an array over one, is a part of."""
+    while isinstance(value, np.ndarray):
+        if not isinstance(value.base, np.ndarray) and not hasattr(value.base, "untyped_storage"):
+            low, high = np.lib.array_utils.byte_bounds(value) if value.size else (address_of(value), address_of(value))
+            return low, high - low
+        value = value.base
+    storage = value.untyped_storage()
+    return storage.data_ptr(), storage.nbytes()
+
+
+class _Bytes:
+    """Some of the host's memory, as NumPy's array interface describes it; keeps the owner alive."""
+
+    def __init__(self, start: int, size: int, owner: Any) -> None:
+        self.owner = owner
+        self.__array_interface__ = {"data": (start, False), "shape": (size,), "typestr": "|u1", "version": 3}
+
+
+def bytes_at(start: int, size: int, owner: Any) -> np.ndarray[Any, Any]:
+    """The host's memory as a 1-D array, writable; a copy of it where the owner may not be written."""
+    if not size:
+        return np.empty(0, np.uint8)
+    memory = np.asarray(_Bytes(start, size, owner))
+    return memory.copy() if isinstance(owner, np.ndarray) and not owner.flags.writeable else memory
+
+
+def _description(value: Any) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
+    """(element type for messages, shape, strides in bytes)."""
+    if isinstance(value, np.ndarray):
+        known = value.dtype.kind in "fiubc"
+        return value.dtype.str if known else f"V{value.itemsize}", value.shape, value.strides
+    size = value.element_size()
+    return _numpy_dtype(value), tuple(value.shape), tuple(stride * size for stride in value.stride())
 
 
 def _numpy_dtype(tensor: Any) -> str:
@@ -249,4 +345,7 @@ def dim3(sizes: Any) -> Dim3:
     return x, y, z
 
 
-__all__ = ["Emulator", "Launch", "Tensor", "dim3", "numpy_type", "refuse_card_tensor", "wrong_argument"]
+__all__ = [
+    "Emulator", "Launch", "OnCard", "Tensor",
+    "address_of", "bytes_at", "dim3", "numpy_type", "refuse_card_tensor", "wrong_argument",
+]  # fmt: skip

@@ -6,6 +6,7 @@ launch path. What is imported already is hooked at once.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -31,20 +32,21 @@ def install(emulator: Emulator) -> None:
     for name, hook in HOOKS.items():
         prepare = importlib.import_module(hook)
         prepare.before_import()
+        when_imported(name, functools.partial(prepare.install, emulator))
 
-        def apply(name: str = name, prepare: ModuleType = prepare) -> None:
-            prepare.install(emulator)
 
-        if name in sys.modules:
-            apply()
-        else:
-            sys.meta_path.insert(0, _Watch(name, apply))
+def when_imported(name: str, apply: Callable[[], object]) -> None:
+    """Call `apply` when a module has been imported: now, if it has been. The last that is given goes last."""
+    if name in sys.modules:
+        apply()
+    else:
+        sys.meta_path.insert(0, _Watch(name, apply))
 
 
 class _Watch(importlib.abc.MetaPathFinder):
     """Finds one module as everybody else would, and calls `apply` after it was executed."""
 
-    def __init__(self, name: str, apply: Callable[[], None]) -> None:
+    def __init__(self, name: str, apply: Callable[[], object]) -> None:
         self.name, self.apply = name, apply
 
     def find_spec(
@@ -63,7 +65,7 @@ class _Watch(importlib.abc.MetaPathFinder):
 class _Loader(importlib.abc.Loader):
     """Another loader, and something to do after it."""
 
-    def __init__(self, loader: importlib.abc.Loader, apply: Callable[[], None]) -> None:
+    def __init__(self, loader: importlib.abc.Loader, apply: Callable[[], object]) -> None:
         self.loader, self.apply = loader, apply
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:

@@ -11,13 +11,25 @@ import math
 import os
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import ptxvm
 from ptxvm.report import Finding
-from warpbench.backends.emulated import SHARED_BYTES, Launch, Tensor, dim3, numpy_type, wrong_argument
+from warpbench.backends.emulated import (
+    SHARED_BYTES,
+    Launch,
+    OnCard,
+    Tensor,
+    bytes_at,
+    dim3,
+    numpy_type,
+    wrong_argument,
+)  # fmt: skip
+from warpbench.backends.sass import Panel, static_panel
+from warpbench.hardware import occupancy
 
 if TYPE_CHECKING:
     from warpbench.backends.emulated import Emulator
@@ -58,7 +70,16 @@ def install(emulator: Emulator) -> None:
         return int(self.thread_per_block) or _fullest_block(emulator)
 
     dispatcher.CUDADispatcher.call = call
+
+    def recompile(self: Any) -> None:
+        types = list(self.overloads)
+        self.overloads.clear()
+        kernels.forget(self)
+        for one in types:
+            compile_(self, one)
+
     dispatcher.CUDADispatcher.compile = compile_
+    dispatcher.CUDADispatcher.recompile = recompile
     dispatcher.ForAll._compute_thread_per_block = threads_of_forall
     cuda.synchronize = lambda: None  # a launch is complete when it returns
 
@@ -71,15 +92,59 @@ def _fullest_block(emulator: Emulator) -> int:
     return max(n for n in range(32, limits.threads_per_block + 1, 32) if limits.threads_per_sm % n == 0)
 
 
+@dataclass(frozen=True)
+class Compiled:
+    """A kernel for some argument types: what stands in `kernel.overloads`, and answers the dispatcher's questions."""
+
+    ptx: str
+    entry: str
+    emulator: Emulator
+
+    def inspect_asm(self, cc: Any) -> str:
+        return self.ptx
+
+    @property
+    def regs_per_thread(self) -> int:
+        return self._panel().registers
+
+    @property
+    def shared_mem_per_block(self) -> int:
+        return self._panel().shared_bytes
+
+    @property
+    def local_mem_per_thread(self) -> int:
+        return self._panel().stack_bytes
+
+    @property
+    def max_threads_per_block(self) -> int:
+        limits = self.emulator.card.limits if self.emulator.card else None
+        return limits.threads_per_block if limits else 1024
+
+    def max_cooperative_grid_blocks(self, blockdim: Any, dynsmemsize: int = 0) -> int:
+        """Blocks that are resident on the whole card."""
+        card, panel = self.emulator.card, self._panel()
+        threads = math.prod(dim3(blockdim if isinstance(blockdim, tuple) else (blockdim,)))
+        fills = occupancy(card.cc, threads, panel.registers, panel.shared_bytes + dynsmemsize) if card else None
+        return fills.blocks_per_sm * card.sm_count if fills and card else 1
+
+    def _panel(self) -> Panel:
+        """What ptxas says of it."""
+        return static_panel(self.ptx, self.emulator.arch, "numba", self.entry)
+
+
 class _Kernels:
     """Compiled kernels of this process, and their launches."""
 
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
-        self._compiled: dict[tuple[Any, ...], tuple[str, str]] = {}
+        self._compiled: dict[tuple[Any, ...], Compiled] = {}
 
-    def compiled(self, dispatcher: Any, types: tuple[Any, ...]) -> tuple[str, str]:
-        """(PTX, entry) of a kernel for argument types. Raises Numba's own errors."""
+    def forget(self, dispatcher: Any) -> None:
+        """Compile a kernel anew when it is launched next: its globals have changed."""
+        self._compiled = {key: one for key, one in self._compiled.items() if key[0] is not dispatcher}
+
+    def compiled(self, dispatcher: Any, types: tuple[Any, ...]) -> Compiled:
+        """A kernel for argument types. Raises Numba's own errors."""
         from numba import cuda
 
         options = dispatcher.targetoptions
@@ -98,15 +163,20 @@ class _Kernels:
                 abi="numba",
                 launch_bounds=options.get("launch_bounds"),
             )
-            self._compiled[key] = _settled(ptx, dispatcher.py_func.__name__)
+            self._compiled[key] = Compiled(*_settled(ptx, dispatcher.py_func.__name__), self.emulator)
+            dispatcher.overloads[types] = self._compiled[key]
         return self._compiled[key]
 
     def launch(self, dispatcher: Any, args: Sequence[Any], config: Any) -> None:
+        from numba.cuda.args import ArgHint
+
         names = list(dispatcher.py_func.__code__.co_varnames[: dispatcher.py_func.__code__.co_argcount])
         if len(args) != len(names):
             raise TypeError(f"{dispatcher.py_func.__name__} takes {len(names)} arguments, {len(args)} were given")
+        args = [arg.value if isinstance(arg, ArgHint) else arg for arg in args]  # cuda.In(x), cuda.Out(x)
         types = self._types(dispatcher, args)
-        ptx, entry = self.compiled(dispatcher, types)
+        compiled = self.compiled(dispatcher, types)
+        ptx, entry = compiled.ptx, compiled.entry
         static = ptxvm.Module.from_ptx(ptx).kernel(entry).static_shared_bytes
         if static + config.sharedmem > SHARED_BYTES:
             raise ptxvm.LaunchError(
@@ -140,6 +210,11 @@ def _typeof(arg: Any) -> Any:
     from numba.cuda.np import numpy_support
     from numba.cuda.typing.typeof import typeof
 
+    if isinstance(arg, OnCard):
+        dtype = numpy_support.from_dtype(arg.dtype)
+        spread = bool(arg.size) and 0 in arg.strides  # one element for many: Numba makes no layout of it
+        layout = "A" if spread else "C" if arg.flags.c_contiguous else "F" if arg.flags.f_contiguous else "A"
+        return types.Array(dtype, arg.ndim, layout)
     if not hasattr(arg, "untyped_storage"):
         return typeof(arg)
     return types.Array(numpy_support.from_dtype(numpy_type(arg, "Numba")), arg.ndim, _layout(arg))
@@ -164,6 +239,8 @@ def _fits(have: Any, declared: Any) -> bool:
             and (have.dtype, have.ndim) == (declared.dtype, declared.ndim)
             and declared.layout == "A"
         )
+    if isinstance(declared, types.CPointer):  # an address as a number
+        return isinstance(have, types.Integer)
     return isinstance(have, types.Number | types.Boolean) and isinstance(declared, types.Number | types.Boolean)
 
 
@@ -173,16 +250,19 @@ def _pack(name: str, kind: Any, arg: Any) -> Iterator[Any]:
     from numba.cuda.np import numpy_support
 
     if isinstance(kind, types.Array):
-        tensor = arg if hasattr(arg, "untyped_storage") else _over(arg)
         size = arg.dtype.itemsize
         count = math.prod(arg.shape)
         strides = arg.strides if isinstance(arg, np.ndarray) else [stride * size for stride in arg.stride()]
-        yield from (np.uint64(0), np.uint64(0), np.int64(count), np.int64(size), Tensor(tensor, name))
+        yield from (np.uint64(0), np.uint64(0), np.int64(count), np.int64(size), Tensor(arg, name))
         yield from (np.int64(length) for length in arg.shape)
         yield from (np.int64(stride) for stride in strides)
     elif isinstance(kind, types.BaseTuple):
         for i, (one, value) in enumerate(zip(kind, arg, strict=True)):
             yield from _pack(f"{name}[{i}]", one, value)
+    elif isinstance(kind, types.CPointer):
+        yield np.uint64(arg)
+    elif isinstance(kind, types.Record):  # by address: what the kernel writes into it is seen here
+        yield Tensor(bytes_at(arg.__array_interface__["data"][0], arg.nbytes, arg), name)
     elif isinstance(kind, types.Boolean):
         yield np.uint8(bool(arg))
     elif isinstance(kind, types.Integer):
@@ -197,14 +277,6 @@ def _pack(name: str, kind: Any, arg: Any) -> Iterator[Any]:
             f"{name} is of Numba's type {kind}, which is not passed to ptxvm. Nothing was launched. "
             "Pass tensors, numbers and tuples of them"
         )
-
-
-def _over(array: Any) -> Any:
-    """A tensor over a host array's memory, which Numba copies to the card and back; over a copy if it is read-only."""
-    import torch
-
-    array = array if array.flags.writeable else array.copy()
-    return torch.from_numpy(array.view(np.uint8) if array.dtype.kind == "V" else array)  # V: records
 
 
 def _doubles(names: Sequence[str], args: Sequence[Any], ptx: str) -> list[Finding]:

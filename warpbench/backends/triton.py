@@ -129,32 +129,48 @@ def _driver(emulator: Emulator, benchmark: Callable[..., Any]) -> Any:
     return Driver()
 
 
-def benchmarks(emulator: Emulator) -> Callable[..., Any]:
+def benchmarks(emulator: Emulator, nan: Callable[[str], float] | None = None) -> Callable[..., Any]:
     """In place of Triton's benchmarks: each runs the call once, and gives no time.
 
-    The autotuner, which must rank its configurations, is given a unitless cost; everybody else NaN.
+    The autotuner, which must rank its configurations, is given a unitless cost; everybody else what `nan` answers when
+    it is told who asked: NaN, with a line that says why.
     """
-    told = False
+    answer = nan or _nan()
 
     def benchmark(fn: Any, *args: Any, quantiles: Sequence[float] | None = None, **options: Any) -> Any:
-        nonlocal told
-        value = math.nan
         with emulator.apart() as launches:
             fn()
-        if fn.__module__ == "triton.runtime.autotuner":
+        if is_autotuner(fn):
             value = cost(launches, emulator.card.sm_count if emulator.card else 1)
-        elif not told:
-            told = True
-            print(
-                "triton.testing.do_bench: on ptxvm nothing is timed. The call was run once and the answer is NaN; "
-                "counters are shown by warpbench inspect.",
-                file=sys.stderr,
-            )
+        else:
+            value = answer("triton.testing.do_bench")
         if quantiles is None or len(quantiles) == 1:
             return [value] if options.get("return_mode") == "all" and quantiles is None else value
         return [value] * len(quantiles)
 
     return benchmark
+
+
+def is_autotuner(fn: Any) -> bool:
+    """Whether a call that is to be benchmarked is one of Triton's autotuner."""
+    return bool(fn.__module__ == "triton.runtime.autotuner")
+
+
+def _nan() -> Callable[[str], float]:
+    """NaN, with a line on stderr the first time."""
+    told: list[str] = []
+
+    def nan(who: str) -> float:
+        if not told:
+            told.append(who)
+            print(
+                f"{who}: on ptxvm nothing is timed. The call was run once and the answer is NaN; "
+                "counters are shown by warpbench inspect.",
+                file=sys.stderr,
+            )
+        return math.nan
+
+    return nan
 
 
 class _Utils:

@@ -68,7 +68,7 @@ def show(found: Found) -> None:
                 _sass(kernel)
     if wants["counters"] and found.get("lines") is not None:
         print()
-        table(LINES, [_line(one) for one in found["lines"]], ["", *LEGEND])
+        table(LINES, [line_cells(one) for one in found["lines"]], ["", *LEGEND])
 
 
 def exit_code(found: Found) -> int:
@@ -175,7 +175,7 @@ def extent(sizes: Sequence[int]) -> str:
 
 
 # -- counters ------------------------------------------------------------------------------------------------------
-def _line(one: Found) -> list[str]:
+def line_cells(one: Found) -> list[str]:
     """A row of the table by source line."""
     reads = bool(one["requests"])
     return [
