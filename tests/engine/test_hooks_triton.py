@@ -11,6 +11,7 @@ import triton
 import triton.language as tl
 
 import ptxvm
+from warpbench import catalogue
 from warpbench.backends import triton as hook
 
 HERE = Path(__file__)
@@ -114,6 +115,19 @@ def test_element_types(emulator, dtype):
     out = torch.empty_like(x)
     add[(1,)](x, x, out, 64, BLOCK=64)
     assert torch.equal(out, x + x)
+
+
+def test_a_copy_of_a_file_is_told_from_it(emulator, tmp_path):
+    """Triton's cache outlives the process and knows a kernel's text and first line only."""
+    text = (
+        "import triton\nimport triton.language as tl\n\n@triton.jit\ndef past_the_end(x):\n    tl.store(x + 9, 1.0)\n"
+    )
+    for name in ("one_file.py", "same_text.py"):
+        (tmp_path / name).write_text(text)
+        module = catalogue.load_file(tmp_path / name, name.removesuffix(".py"))
+        with pytest.raises(ptxvm.Fault) as told:
+            module.past_the_end[(1,)](torch.zeros(8))
+        assert told.value.finding.file == str(tmp_path / name)
 
 
 # -- its own refusals ------------------------------------------------------------------------------------------------

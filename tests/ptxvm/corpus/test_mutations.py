@@ -19,10 +19,9 @@ FUZZ_SEEDS = range(4)
 
 
 @pytest.fixture(autouse=True)
-def limits(monkeypatch, tmp_path):
-    """Endless loops end soon; and Triton, whose cache knows the text of a kernel and not its file, starts with none."""
+def limits(monkeypatch):
+    """Endless loops end soon."""
     monkeypatch.setattr(ptxvm.schedule, "IDLE_LIMIT", 500)
-    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "triton"))
 
 
 def mutant(one: Mutation, folder) -> tuple[corpus.Case, str]:
