@@ -36,6 +36,7 @@ class Allocation:
     strides: tuple[int, ...] = ()
     view_offset: int = 0
     written: bool = False
+    reserved: bool = False  # the beginning of bytes that are given out piece by piece
     storage: Array | None = None  # bytes of the host that are copied in and out; None: lives in the arena
 
     @property
@@ -49,13 +50,15 @@ class Allocation:
         offset = address - self.start - self.view_offset
         shape = self.shape or (self.bytes // item,)
         strides = self.strides or contiguous(shape, item)
+        shown = f"{name} is {shape if len(shape) > 1 else f'({shape[0]},)'}"
+        if 0 in shape:
+            return f"{shown}: it has no elements"
         if self.start <= address < self.end:
             index = element_index(offset, shape, strides, item)
             if index is not None:
                 return f"{name}[{', '.join(map(str, index))}]"
             return f"byte {address - self.start} of the storage of {name}"
-        shown = f"{name} is {shape if len(shape) > 1 else f'({shape[0]},)'}"
-        if strides == contiguous(shape, item) and offset % item == 0 and 0 not in shape:
+        if strides == contiguous(shape, item) and offset % item == 0:
             element = rest = offset // item
             where = "before the first element" if element < 0 else "past the end"
             if element == math.prod(shape):
@@ -98,6 +101,7 @@ class Arena:
         self.views = {size: self.bytes.view(f"u{size}") for size in (1, 2, 4, 8)}
         self._starts: list[int] = []
         self._by_start: dict[int, Allocation] = {}
+        self._reserved_end = 0
 
     def allocate(self, size: int, **description: object) -> Allocation:
         """Reserve `size` bytes. Raises LaunchError when the arena is full."""
@@ -105,7 +109,9 @@ class Arena:
         for taken in self._starts:
             if start + size + ALIGNMENT <= taken:
                 break
-            start = _round(self._by_start[taken].end + ALIGNMENT)
+            start = max(start, _round(self._by_start[taken].end + ALIGNMENT))
+            if self._by_start[taken].reserved:
+                start = max(start, _round(self._reserved_end + ALIGNMENT))
         if start + size + ALIGNMENT > self.capacity:
             raise LaunchError(
                 f"the virtual card has {self.capacity:,} bytes of memory; {size:,} more do not fit. "
@@ -116,6 +122,17 @@ class Arena:
         self._by_start[start] = allocation
         return allocation
 
+    def reserve(self, size: int, name: str) -> tuple[int, int]:
+        """Keep some bytes for blocks that are given out by `adopt`: where such may begin, and where they must end."""
+        region = self.allocate(size, name=name)
+        region.bytes, region.reserved, self._reserved_end = 0, True, region.start + size
+        return region.start + ALIGNMENT, region.start + size
+
+    def adopt(self, allocation: Allocation) -> None:
+        """Take up an allocation in reserved bytes."""
+        insort(self._starts, allocation.start)
+        self._by_start[allocation.start] = allocation
+
     def free(self, allocation: Allocation) -> None:
         """Give the bytes back; a kernel that touches them afterwards is out of bounds."""
         self._starts.remove(allocation.start)
@@ -124,7 +141,7 @@ class Arena:
     @property
     def extent(self) -> int:
         """Bytes up to the end of the last allocation."""
-        return self._by_start[self._starts[-1]].end if self._starts else NULL_BYTES
+        return max(self._by_start[self._starts[-1]].end, self._reserved_end) if self._starts else NULL_BYTES
 
     def find(self, address: int) -> Allocation | None:
         """The allocation that holds a byte, or None."""

@@ -121,7 +121,8 @@ class Body:
         for name, type_name in self.head.registers.items():
             self._declare_register(name, type_name)
         for parameter in (*self.head.params, *self.head.returns):
-            self.scopes[0].names.setdefault(parameter.name, Symbol(parameter.name))
+            if parameter.name not in self.head.registers:
+                self.scopes[0].names.setdefault(parameter.name, Symbol(parameter.name))
         last = position + 1
         self.line = self.text.line(position)
         label = ""  # the last one read, which names a table or a prototype

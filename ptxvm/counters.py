@@ -13,9 +13,16 @@
     ideal         the same request without conflicts: one wavefront a group that has an active lane, or two groups where
                   going together saves a pass
     divergent     warps whose lanes take both ways of a branch
-    flops         per thread, a fused multiply-add counts 2; per warp 2 * m * n * k of a matrix instruction
+    flops         per thread, a fused multiply-add counts 2; per warp 2 * m * n * k of a matrix instruction, of which
+                  m8n8k4 of f16 does four; a sparse one counts as if it were dense. Threads whose predicate is false
+                  at an instruction that they reach count too, as they take its time
+    units         the same by the unit that does it, and integer operations (`units.py`)
+    mix           warp instructions by class: "global", "shared", "float", "integer", "control", ... (`units.py`)
+    barriers      warps that arrive at a barrier of the block
+    atomics       active lanes of atomics, in global and in shared memory
     contention    the greatest number of lanes of a warp whose atomics hit one address
-    unique        sectors of the launch, each counted once: what must come from memory at least
+    unique        sectors of the launch, each counted once, loads and stores apart: what must come from memory and go
+                  back to it at least, for memory moves 32 bytes at a time. In bytes: 32 times as many
 
 All are of PTX instructions: the hardware's counters are equal unless ptxas changes the instruction. The rules for
 sectors and wavefronts are those that Nsight Compute's counters showed on an H200, pattern by pattern
@@ -34,28 +41,7 @@ from ptxvm.group import WARP, Array, Group
 from ptxvm.ir import Block
 from ptxvm.report import Counters, total
 from ptxvm.sums import Sum
-from ptxvm.types import Instruction
-
-FLOP_BASES = {"add": 1, "sub": 1, "mul": 1, "fma": 2, "mad": 2, "div": 1, "rcp": 1, "sqrt": 1, "rsqrt": 1, "ex2": 1,
-              "lg2": 1, "sin": 1, "cos": 1, "tanh": 1}  # fmt: skip
-FLOP_TYPES = {"f16": 1, "bf16": 1, "f32": 1, "f64": 1, "f16x2": 2, "bf16x2": 2, "f32x2": 2}
-
-
-def flops_of(ins: Instruction) -> int:
-    """Floating-point operations of one thread at an instruction; 0 for matrix instructions (they count per warp)."""
-    return FLOP_BASES.get(ins.parts[0], 0) * FLOP_TYPES.get(ins.parts[-1], 0)
-
-
-def mma_flops_of(ins: Instruction) -> int:
-    """2 * m * n * k of a warp's matrix instruction, else 0."""
-    if ins.parts[0] not in ("mma", "wmma") or (ins.parts[0] == "wmma" and ins.parts[1] != "mma"):
-        return 0
-    shape = next((p for p in ins.parts if p[0] == "m" and "n" in p and "k" in p and p[1].isdigit()), "")
-    if not shape:
-        return 0
-    m, _, rest = shape[1:].partition("n")
-    n, _, k = rest.partition("k")
-    return 2 * int(m) * int(n) * int(k)
+from ptxvm.units import class_of, flops_of, mma_flops_of, unit_of
 
 
 class Counting:
@@ -235,9 +221,14 @@ class Counting:
                 counters = self._of(site)
                 counters.instructions += warps
                 counters.thread_instructions += threads
-                matrix = mma_flops_of(site.ins)
-                counters.flops += flops_of(site.ins) * threads + matrix * warps
+                matrix, unit = mma_flops_of(site.ins), unit_of(site.ins)
+                flops = flops_of(site.ins) * threads + matrix * warps
+                counters.flops += flops
                 counters.mma += warps if matrix else 0
+                if flops or unit == "integer":
+                    counters.units[unit] = counters.units.get(unit, 0) + (flops or threads)
+                kind = class_of(site.ins)
+                counters.mix[kind] = counters.mix.get(kind, 0) + warps
                 opcodes[site.ins.opcode] = opcodes.get(site.ins.opcode, 0) + warps
         lines: dict[tuple[str, int], Counters] = {}
         for index, counters in self.at.items():

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import numpy as np
 
@@ -16,13 +17,14 @@ from ptxvm.arguments import DeviceArray, Limits, Pointer, by_parameter, check_la
 from ptxvm.codegen.blocks import Compiled, compile_function
 from ptxvm.counters import Counting
 from ptxvm.errors import Fault, LaunchError
+from ptxvm.frames import FramedMemory
 from ptxvm.group import Array
 from ptxvm.machine import Dim3, Findings, Layout, Machine, source_text
-from ptxvm.memory import Memory
 from ptxvm.quiet import read_only_sites
 from ptxvm.races import RaceDetector
 from ptxvm.report import KINDS, Finding, Report
 from ptxvm.schedule import BatchRun, Schedule
+from ptxvm.services import Heap, Output, Services
 from ptxvm.types import Address, Operand, Symbol, Variable, Vector
 from ptxvm.written import UNWRITTEN, WRITTEN
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 
 BATCH_SHARED_BYTES = 16 << 20  # of shared memory in one batch: more does not fit into the processor's caches
+FUNCTIONS = 1 << 44  # where pointers to functions begin
 WORKSPACE_BYTES = 8  # of a cooperative grid: a size, and the word at which blocks wait (cooperative_groups.h)
 
 
@@ -67,6 +70,7 @@ class Device:
         self._global_state = np.empty(0, np.uint8)  # see `_written_bytes`
         self._modules: dict[int, tuple[Module, dict[str, Allocation]]] = {}
         self._names = (f"array{i}" for i in itertools.count())
+        self._heap: Heap | None = None
 
     # -- memory --------------------------------------------------------------------------------------------------
     def array(self, shape: int | Sequence[int], dtype: str = "float32", name: str = "") -> DeviceArray:
@@ -137,6 +141,13 @@ class Device:
                     if v.initial:
                         end = allocation.start + len(v.initial)
                         self.arena.bytes[allocation.start : end] = np.frombuffer(v.initial, np.uint8)
+            functions = function_addresses(module)
+            for v in module.program.variables:
+                for offset, name, addend in v.relocations if v.name in table else ():
+                    start = table[name].start if name in table else functions.get(name)
+                    if start is not None:
+                        place = table[v.name].start + offset
+                        self.arena.bytes[place : place + 8] = np.array([start + addend], "<u8").view(np.uint8)
             self._modules[id(module)] = (module, table)
         return self._modules[id(module)][1]
 
@@ -152,8 +163,11 @@ class Device:
         cooperative: bool = False,
         checks: Checks | None = None,
         schedule: Schedule | None = None,
+        output: TextIO | None = None,
     ) -> Report:
         """Run a kernel to its end and say what it did.
+
+        What the kernel prints goes to `output` when the launch ends (None: to standard output), and to the report.
 
         Raises LaunchError for a launch that a card would refuse, Unsupported for a kernel that ptxvm cannot execute,
         Fault where the kernel is stopped (its `report` attribute holds what was counted until then).
@@ -176,6 +190,7 @@ class Device:
         if workspace is not None:
             self.arena.bytes[workspace.start : workspace.end] = 0
         layout = replace(layout, globals={**layout.globals, **{name: a.start for name, a in copies.items()}})
+        services = Services(Output(), self._heap_for(kernel))
         report = Report(kernel.name, full_grid, full_block, sampled=schedule.blocks is not None)
         findings = Findings()
         threads = full_block[0] * full_block[1] * full_block[2]
@@ -198,6 +213,7 @@ class Device:
                     machine = Machine(
                         memory, layout, parameters, full_grid, full_block, cta_ids, findings,
                         dynamic_shared_bytes=dynamic_shared_bytes, workspace=workspace.start if workspace else 0,
+                        services=services,
                         races=races, collect=checks.on_fault == "collect",
                     )  # fmt: skip
                     if counting is not None:
@@ -210,24 +226,41 @@ class Device:
                 _note_races(races, machine)
         except Fault as fault:
             _fill(report, findings, counting)
+            report.printed = self._show(services, output)
             fault.report = report
             raise
         finally:
             for allocation in [*copies.values(), *([workspace] if workspace else [])]:
                 self.arena.free(allocation)
         _fill(report, findings, counting)
+        report.printed = self._show(services, output)
         for allocation in allocations:
             if allocation.storage is not None and allocation.written:
                 allocation.storage[:] = self.arena.bytes[allocation.start : allocation.start + allocation.storage.size]
         return report
 
-    def _memory(self, ctas: int, threads: int, shared_bytes: int, local_bytes: int, checks: Checks) -> Memory:
-        return Memory(
+    def _memory(self, ctas: int, threads: int, shared_bytes: int, local_bytes: int, checks: Checks) -> FramedMemory:
+        return FramedMemory(
             self.arena, ctas, threads, shared_bytes, local_bytes,
             check_bounds=checks.bounds, check_alignment=checks.alignment, check_provenance=checks.provenance,
             check_shared_init=checks.uninitialised_shared,
             written_bytes=self._written_bytes() if checks.uninitialised_global else None,
         )  # fmt: skip
+
+    def _heap_for(self, kernel: Kernel) -> Heap | None:
+        """The memory for `malloc`, made for the first kernel that wants some."""
+        if self._heap is None and {"malloc", "free"} & kernel.names:
+            self._heap = Heap(self.arena)
+        if self._heap is not None:
+            self._heap.begin_launch()
+        return self._heap
+
+    def _show(self, services: Services, output: TextIO | None) -> list[str]:
+        """Write what a kernel printed; its lines."""
+        text = services.output.text()
+        if text:
+            (output or sys.stdout).write(text)
+        return text.splitlines()
 
     def forget(self, array: DeviceArray | Pointer) -> None:
         """Call an array's contents unwritten, for launches that check `uninitialised_global`."""
@@ -246,26 +279,23 @@ class Device:
         table = {name: a.start for name, a in self._load(kernel.module).items()}
         wanted = _symbols(kernel)
         shared: dict[str, int] = {}
-        local: dict[str, int] = {}
         shared_variables: list[Variable] = []
-        shared_size = local_size = 0
-        own = [*kernel.module.program.variables, *kernel.function.variables]
+        shared_size = 0
+        own = [*kernel.module.program.variables, *kernel.linked.function.variables]
         for v in own:
             if v.space == "shared" and not v.extern and v.name in wanted:
                 shared_size = -(-shared_size // v.align) * v.align
                 shared[v.name] = shared_size
                 shared_variables.append(v)
                 shared_size += v.bytes
-            elif v.space == "local":
-                local_size = -(-local_size // v.align) * v.align
-                local[v.name] = local_size
-                local_size += v.bytes
         start = -(-shared_size // 16) * 16 if dynamic else shared_size
         for v in own:
             if v.space == "shared" and v.extern and v.name in wanted:
                 shared[v.name] = start
                 shared_variables.append(Variable(v.name, "shared", dynamic, v.align, None, True))
-        return Layout(shared, local, table, tuple(shared_variables)), start + dynamic, local_size
+        linked = kernel.linked
+        layout = Layout(shared, linked.local, table, function_addresses(kernel.module), tuple(shared_variables))
+        return layout, start + dynamic, linked.parts[0].frame_bytes
 
     def _copy_parameters(self, kernel: Kernel, parameters: dict[str, Array]) -> dict[str, Allocation]:
         """Copies in global memory of the parameters whose address the kernel takes."""
@@ -278,11 +308,16 @@ class Device:
         return copies
 
 
+def function_addresses(module: Module) -> dict[str, int]:
+    """What a pointer to each function of a module holds: no address of memory."""
+    return {name: FUNCTIONS + 16 * i for i, name in enumerate(module.program.functions)}
+
+
 # -- helpers of a launch -----------------------------------------------------------------------------------------
 def _compiled(kernel: Kernel) -> Compiled:
     """Generated code of a kernel, made once."""
     if kernel.compiled is None:
-        kernel.compiled = compile_function(kernel.function, kernel.graph)
+        kernel.compiled = compile_function(kernel.linked)
     return kernel.compiled
 
 
@@ -300,7 +335,7 @@ def _symbols(kernel: Kernel) -> set[str]:
             for item in operand.items:
                 visit(item)
 
-    for ins in kernel.function.instructions:
+    for ins in kernel.linked.function.instructions:
         if ins.parts[:2] != ("ld", "param"):
             for operand in ins.operands:
                 visit(operand)
@@ -312,7 +347,7 @@ def _byte_wide(kernel: Kernel) -> bool:
     """Whether a kernel has accesses narrower than 4 bytes, so that races must be kept by byte."""
     narrow = {"b8", "u8", "s8", "b16", "u16", "s16", "f16", "bf16"}
     return any(
-        i.parts[0] in ("ld", "st", "atom", "red") and narrow & set(i.parts) for i in kernel.function.instructions
+        i.parts[0] in ("ld", "st", "atom", "red") and narrow & set(i.parts) for i in kernel.linked.function.instructions
     )
 
 

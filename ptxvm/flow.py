@@ -10,7 +10,8 @@ from ptxvm.types import Function, Instruction, Not, Special, Symbol, Vector
 
 Effects = Sequence[tuple[list[str], list[str]]]  # (defined, used) registers of each instruction
 
-BUILT_IN = {"__assertfail"}  # functions that the runtime provides, executed where they are called
+# Functions that the runtime provides, executed where they are called.
+BUILT_IN = {"__assertfail", "vprintf", "malloc", "free"}
 JUMPS = {"bra", "brx"}
 EXITS = {"ret", "exit", "trap"}
 # Operations for which the lanes of a warp must have come together again.
@@ -22,6 +23,7 @@ MEETINGS = {
     "elect",
     "ldmatrix",
     "stmatrix",
+    "movmatrix",
     "mma",
     "wmma",
     "wgmma",
@@ -36,6 +38,7 @@ _OWN_RESULT = {
     "shfl",
     "mbarrier",
     "ldmatrix",
+    "movmatrix",
     "mma",
     "wmma",
     "wgmma",
@@ -137,6 +140,7 @@ def _starts(function: Function, effects: Effects) -> set[int]:
             guards.update(_guard(ins))
         elif waits(ins):
             starts.update((i, i + 1))
+            splits = splits or base == "call"
     if splits or (guards and guards & varying(function, effects)):
         together = False
         for i, ins in enumerate(function.instructions):

@@ -7,6 +7,7 @@ into a `Finding` in the learner's coordinates.
 from __future__ import annotations
 
 import linecache
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -17,10 +18,13 @@ from ptxvm.access import Site
 from ptxvm.arena import NULL_BYTES, Allocation
 from ptxvm.asynchronous import CopyQueue
 from ptxvm.errors import Fault, LaneFault, Unsupported
+from ptxvm.frames import FramedMemory
 from ptxvm.group import WARP, Array, Group
-from ptxvm.memory import LOCAL_WINDOW, SHARED_WINDOW, Memory
+from ptxvm.link import plain
+from ptxvm.memory import LOCAL_WINDOW, SHARED_WINDOW
 from ptxvm.races import RaceDetector
 from ptxvm.report import Finding, coordinates
+from ptxvm.services import Output, Services
 from ptxvm.sums import Sum, whole
 from ptxvm.types import DTYPES, Variable
 
@@ -29,11 +33,15 @@ Dim3 = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Layout:
-    """Byte offsets of a kernel's variables in shared and local memory, addresses of its global and constant ones."""
+    """Byte offsets of a kernel's variables in shared and local memory, addresses of its global ones and its functions.
+
+    Offsets in local memory count from the frame of the function that holds the variable.
+    """
 
     shared: Mapping[str, int]
     local: Mapping[str, int]
     globals: Mapping[str, int]
+    functions: Mapping[str, int] = field(default_factory=dict)
     shared_variables: tuple[Variable, ...] = ()
 
 
@@ -58,7 +66,7 @@ class Machine:
 
     def __init__(
         self,
-        memory: Memory,
+        memory: FramedMemory,
         layout: Layout,
         parameters: Mapping[str, Array],
         grid: Dim3,
@@ -68,6 +76,7 @@ class Machine:
         *,
         dynamic_shared_bytes: int = 0,
         workspace: int = 0,
+        services: Services | None = None,
         races: RaceDetector | None = None,
         collect: bool = False,
     ) -> None:
@@ -76,6 +85,9 @@ class Machine:
         self.findings = findings
         self.races, self.collect = races, collect
         self.copies = CopyQueue(memory)
+        self.services = services or Services(Output(), None)
+        self.frame: Array | None = None  # where local variables begin, of the call that runs; None in the kernel itself
+        self.functions = {address: name for name, address in layout.functions.items()}
         self.visits = 0
         memory.report = self.note
         threads = np.arange(block[0] * block[1] * block[2], dtype=np.int64)
@@ -127,7 +139,10 @@ class Machine:
 
     def address_of(self, name: str, offset: int = 0) -> Array:
         """Address of a variable in its own space (not generic), (1, 1) uint64."""
-        for table in (self.layout.shared, self.layout.local, self.layout.globals):
+        local = self.layout.local.get(name)
+        if local is not None and self.frame is not None:
+            return (self.frame + (local + offset)).view(np.uint64)
+        for table in (self.layout.shared, self.layout.local, self.layout.globals, self.layout.functions):
             if name in table:
                 return np.array([[table[name] + offset]], np.uint64)
         raise Unsupported(name, None, "the address of this symbol is not known")
@@ -191,22 +206,37 @@ class Machine:
                 self.memory.changes += 1
         return result
 
-    def ldmatrix(self, g: Group, site: Site, address: Array, count: int, transpose: bool) -> list[Array]:
+    def ldmatrix(
+        self, g: Group, site: Site, space: str, address: Array, count: int, transpose: bool, guard: Array | None
+    ) -> list[Array]:
         """`ldmatrix` of `count` 8x8 matrices of 16-bit elements; lanes 8i to 8i+7 give the rows of matrix i."""
-        giving = (g.tids % WARP) < 8 * count
-        lanes = None if count == 4 else np.broadcast_to(giving, g.shape)
+        place = address - SHARED_WINDOW if space == "generic" else address  # always of shared memory
+        lanes = _giving(g, count, guard)
         try:
-            self.memory.check(g, site, "shared", address, lanes, 16, "load")
+            mma.whole_warps(g, guard)
+            if lanes is None or lanes.any():
+                self.memory.check(g, site, "shared", place, lanes, 16, "load")
         except LaneFault as fault:
             raise self.fault(site, g, fault) from None
-        rows = mma.ldmatrix_addresses(g, address, count)
+        rows = mma.ldmatrix_addresses(g, place if guard is None else np.where(guard, place, 0), count)
         return mma.ldmatrix(g, self.memory.shared, rows, transpose)
 
-    def stmatrix(self, g: Group, site: Site, address: Array, registers: list[Array], transpose: bool) -> None:
+    def stmatrix(
+        self,
+        g: Group,
+        site: Site,
+        space: str,
+        address: Array,
+        registers: list[Array],
+        transpose: bool,
+        guard: Array | None,
+    ) -> None:
         """`stmatrix`: the other way round; each lane stores the 16 bytes of one row."""
-        lanes = None if len(registers) == 4 else np.broadcast_to((g.tids % WARP) < 8 * len(registers), g.shape)
+        place = address - SHARED_WINDOW if space == "generic" else address
+        lanes = _giving(g, len(registers), guard)
         try:
-            self.memory.store(g, site, "shared", address, lanes, mma.stmatrix_rows(g, registers, transpose))
+            mma.whole_warps(g, guard)
+            self.memory.store(g, site, "shared", place, lanes, mma.stmatrix_rows(g, registers, transpose))
         except LaneFault as fault:
             raise self.fault(site, g, fault) from None
 
@@ -239,19 +269,6 @@ class Machine:
         if mask is None or mask.any():
             lanes = np.ones((1, 1), bool) if mask is None else mask
             raise self.fault(site, g, LaneFault("trap", "the kernel stopped itself", lanes))
-
-    def assertion(self, g: Group, site: Site, mask: Array | None, text: Array, file: Array, line: Array) -> None:
-        """`__assertfail`: the kernel stops itself; the addresses are of zero-terminated texts in global memory."""
-        if mask is None or mask.any():
-            lanes = np.ones((1, 1), bool) if mask is None else mask
-            condition, place = self._text(text), self._text(file).rpartition("/")[2]
-            detail = f"`{condition}` does not hold ({place}:{int(line.flat[0])})"
-            raise self.fault(site, g, LaneFault("assertion", detail, lanes))
-
-    def _text(self, address: Array) -> str:
-        start = int(address.flat[0])
-        raw = self.memory.arena.bytes[start : start + 1000].tobytes()
-        return raw.partition(b"\0")[0].decode(errors="replace")
 
     # -- findings ------------------------------------------------------------------------------------------------
     def _without(self, g: Group, site: Site, fault: LaneFault, mask: Array | None) -> Array:
@@ -308,12 +325,14 @@ class Machine:
             return allocation.describe(address) if allocation else f"address {address:#x}"
         if space != "shared":
             return f"byte {address} of local memory"
-        within = address % self.memory.shared_stride if self.memory.shared_stride else address
-        for variable in self.layout.shared_variables:
-            start = self.layout.shared[variable.name]
-            if start <= within < start + variable.bytes:
-                return f"{variable.name}, byte {within - start} (shared memory byte {within})"
-        return f"byte {address} of shared memory"
+        before = [v for v in self.layout.shared_variables if self.layout.shared[v.name] <= address]
+        if not before:
+            return f"byte {address} of shared memory"
+        variable = max(before, key=lambda v: self.layout.shared[v.name])
+        name, byte = source_name(plain(variable.name)), address - self.layout.shared[variable.name]
+        beyond = f"past its end, {name} has {variable.bytes:,} bytes"
+        where = f"shared memory byte {address}" if byte < variable.bytes else beyond
+        return f"{name}, byte {byte} ({where})"
 
     def who(self, cta: int, tid: int) -> str:
         """`block 4, thread 31` for messages."""
@@ -338,6 +357,23 @@ _CONSTANT_SPECIALS = {
     "%smid": 0, "%nsmid": 1, "%gridid": 1, "%cluster_ctarank": 0, "%cluster_nctarank": 1, "%is_explicit_cluster": 0,
     "%current_graph_exec": 0, "%reserved_smem_offset_begin": 0,
 }  # fmt: skip
+
+
+def source_name(name: str) -> str:
+    """`tile` for `_ZZ4haloE4tile`: what a variable within a C++ function is called in the source."""
+    for found in re.finditer(r"E(\d+)(?=\D)", name) if name.startswith("_ZZ") else ():
+        last = re.fullmatch(rf"(\w{{{found[1]}}})(_\d+_?)?", name[found.end() :])
+        if last:
+            return last[1]
+    return name
+
+
+def _giving(g: Group, count: int, guard: Array | None) -> Array | None:
+    """The lanes that give an address of `count` 8x8 matrices; None where all do."""
+    if count == 4:
+        return guard
+    first = np.broadcast_to((g.tids % WARP) < 8 * count, g.shape)
+    return first if guard is None else first & guard
 
 
 def source_text(site: Site) -> str:

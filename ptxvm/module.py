@@ -12,6 +12,7 @@ from typing import Any
 
 from ptxvm import ir
 from ptxvm.errors import LaunchError, Unsupported
+from ptxvm.link import Linked, link
 from ptxvm.parse import parse
 from ptxvm.types import (
     Address,
@@ -84,15 +85,20 @@ class Module:
         return self._kernels[name]
 
     def reachable(self, entry: str) -> list[Function]:
-        """A kernel and the functions with a body that it names, directly or through others."""
+        """A kernel and the functions with a body that it names, directly, through others or in a table of functions."""
         found = {entry: self.kernel(entry).function}
-        todo = [found[entry]]
+        tables = {v.name: {target for _, target, _ in v.relocations} for v in self.program.variables}
+        todo = sorted(_names(found[entry]))
+        seen = set(todo)
         while todo:
-            for name in _names(todo.pop()):
-                function = self.program.functions.get(name)
-                if function is not None and name not in found:
-                    found[name] = function
-                    todo.append(function)
+            name = todo.pop()
+            function = self.program.functions.get(name)
+            more = tables.get(name, set())
+            if function is not None and name not in found:
+                found[name] = function
+                more = _names(function)
+            todo += sorted(more - seen)
+            seen |= more
         return list(found.values())
 
     def opcodes(self, entry: str | None = None) -> Counter[str]:
@@ -124,8 +130,13 @@ class Kernel:
 
     @cached_property
     def graph(self) -> ir.Graph:
-        """Blocks, liveness, types and provenance, made at the first use."""
-        return ir.build(self.function)
+        """Blocks, liveness, types and provenance of it and the functions that it calls, made at the first use."""
+        return self.linked.graph
+
+    @cached_property
+    def linked(self) -> Linked:
+        """The kernel and the functions that it may call, joined."""
+        return link(self.module.program, self.module.reachable(self.name))
 
     @cached_property
     def unsupported(self) -> tuple[Unsupported, ...]:
@@ -133,10 +144,8 @@ class Kernel:
         from ptxvm.codegen.blocks import unsupported
 
         found: dict[str, Unsupported] = {}
-        for function in self.module.reachable(self.name):
-            graph = self.graph if function is self.function else ir.build(function)
-            for refusal in unsupported(function, graph):
-                found.setdefault(refusal.form, refusal)
+        for refusal in (*self.linked.refusals, *unsupported(self.linked.function, self.graph)):
+            found.setdefault(refusal.form, refusal)
         return tuple(found.values())
 
     @cached_property

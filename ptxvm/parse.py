@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from dataclasses import replace
 
 from ptxvm.body import Body, Text, excerpt
 from ptxvm.declarations import header, variables
@@ -65,6 +66,7 @@ class _Module:
 
     def __init__(self, text: Text) -> None:
         self.text = text
+        self.target = ""
         self.functions: dict[str, Function] = {}
         self.variables: dict[str, Variable] = {}
         self.declared: set[str] = set()  # functions, with a body or without
@@ -72,7 +74,6 @@ class _Module:
     def program(self) -> Program:
         text = self.text.text
         version: tuple[int, int] | None = None
-        target = ""
         position = 0
         while m := _STATEMENT.match(text, position):
             kind = m.lastgroup
@@ -80,7 +81,7 @@ class _Module:
             if kind == "minor":
                 version = (int(m["major"]), int(m["minor"]))
             elif kind == "target":
-                target = m["target"]
+                self.target = m["target"]
             elif kind == "size" and m["size"] != "64":
                 raise self.fail(start, f"addresses of {m['size']} bits: only 64 are known")
             elif kind == "section":
@@ -94,14 +95,14 @@ class _Module:
             elif kind == "bad":
                 message = f"`{excerpt(text, start)}` is not a statement of a PTX module"
                 raise self.fail(start, message)
-        if version is None or not target:
+        if version is None or not self.target:
             message = "a PTX module begins with `.version` and `.target`; this text lacks them"
             raise PtxSyntaxError(1, message)
         for name, line in self.text.unresolved.items():
             if name not in self.declared and name not in self.variables:
                 raise PtxSyntaxError(line, f"`{name}` is not declared")
         variables = tuple(self.variables.values())
-        return Program(version, target, self.functions, variables, self.text.files)
+        return Program(version, self.target, self.functions, variables, self.text.files)
 
     def fail(self, position: int, message: str) -> PtxSyntaxError:
         return PtxSyntaxError(self.text.line(position), message)
@@ -134,5 +135,5 @@ class _Module:
         if text[end] == "{":
             body = Body(self.text, head)
             end = body.read(end)
-            self.functions[head.name] = body.function(end)
+            self.functions[head.name] = replace(body.function(end), target=self.target)
         return end + 1

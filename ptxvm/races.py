@@ -366,7 +366,8 @@ class RaceDetector:
         if number == e.number:
             detail = f"two threads write one word of {space} memory in one instruction"
         elif their_cta != my_cta:
-            detail = f"{earlier} and {later} of one word of {space} memory by two blocks, which nothing orders"
+            order = "which nothing orders" if kind == "race" else "which an atomic or a fence may order"
+            detail = f"{earlier} and {later} of one word of {space} memory by two blocks, {order}"
         elif (first & THREAD) // WARP == (me & THREAD) // WARP:
             detail = (
                 f"{earlier} and {later} of one word of {space} memory by two lanes of a warp, no __syncwarp between"

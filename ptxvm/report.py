@@ -15,6 +15,8 @@ KINDS: dict[str, tuple[str, str]] = {
     "null pointer": ("fault", "which argument of the launch is empty"),
     "trap": ("fault", "the condition that stands before this line"),
     "assertion": ("fault", "the condition of the assertion"),
+    "stack overflow": ("fault", "what ends the recursion, and how large the local arrays of these functions are"),
+    "wrong target": ("fault", "where the function pointer, or the index of the jump, was set"),
     "deadlock": ("fault", "which threads never reach the place where the others wait"),
     "endless loop": ("fault", "what the loop waits for, and who could change it"),
     "inactive lane": ("fault", "the mask, and which lanes take this branch"),
@@ -115,13 +117,19 @@ class Counters:
     mma: int = 0  # warp-level matrix instructions
     unique_load_sectors: int = 0  # of a launch only: compulsory traffic
     unique_store_sectors: int = 0
+    units: dict[str, int] = field(default_factory=dict)  # "f32", "tensor f16", .. -> operations (`units.py`)
+    mix: dict[str, int] = field(default_factory=dict)  # "global", "float", "control", ... -> warp instructions
 
     def add(self, other: Counters) -> None:
         """Add another's counts to this one (contention takes the greater)."""
         most = max(self.atomic_contention, other.atomic_contention)
         mine = self.__dict__
         for name, count in other.__dict__.items():
-            if count:
+            if isinstance(count, dict):
+                table = mine[name]
+                for key, times in count.items():
+                    table[key] = table.get(key, 0) + times
+            elif count:
                 mine[name] += count
         self.atomic_contention = most
 
@@ -137,6 +145,26 @@ class Counters:
     def sectors_per_request(self) -> float | None:
         """Global sectors a warp's request touches; 4 is ideal for 4-byte elements. None without requests."""
         return self.sectors / self.requests if self.requests else None
+
+    @property
+    def efficiency(self) -> float | None:
+        """Bytes that lanes ask for over the bytes of the sectors that they touch; above 1 where lanes share bytes."""
+        return (self.global_load_bytes + self.global_store_bytes) / self.bytes_asked if self.sectors else None
+
+    @property
+    def shared_excess(self) -> int:
+        """Wavefronts that bank conflicts add to the ideal ones."""
+        return self.shared_wavefronts - self.shared_wavefronts_ideal
+
+    @property
+    def unique_load_bytes(self) -> int:
+        """Bytes of the sectors that the launch loads, each counted once: the compulsory traffic of loads."""
+        return 32 * self.unique_load_sectors
+
+    @property
+    def unique_store_bytes(self) -> int:
+        """The same of stores."""
+        return 32 * self.unique_store_sectors
 
     @property
     def bytes_asked(self) -> int:

@@ -29,7 +29,7 @@ CARRY = "%cc"  # the carry flag of a thread: defined by `.cc`, used by addc, sub
 NO_RESULT = {
     "st", "red", "bra", "brx", "ret", "exit", "trap", "brkpt", "bar", "barrier", "membar", "fence",
     "cp", "prefetch", "prefetchu", "pmevent", "nanosleep", "call", "stmatrix", "tensormap",
-    "applypriority", "discard", "setmaxnreg", "griddepcontrol",
+    "applypriority", "discard", "setmaxnreg", "griddepcontrol", "stackrestore",
 }  # fmt: skip
 MOVES = {"mov", "ld", "ldu", "st", "selp", "shfl", "mapa"}
 _TYPES = set(DTYPES) | {"b128"}
@@ -81,6 +81,7 @@ def types_of(parts: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
         "cvt": (t, *(named[1:2] if "pack" not in words else named[1:2] * 2), *(named[2:3])),
         "ldmatrix": ("u32",),
         "stmatrix": ("u32",),
+        "movmatrix": ("u32",),
         "nanosleep": ("u32",),
         "bar": (t, "u32", "u32", "pred") if "red" in words else ("u32",),
         "barrier": (t, "u32", "u32", "pred") if "red" in words else ("u32",),
@@ -147,7 +148,8 @@ def roles(ins: Instruction) -> tuple[list[str], list[str], list[Vote]]:
     used: list[str] = []
     votes: list[Vote] = []
     last = len(types) - 1
-    written = has_result(ins)
+    passing = ins.parts[:2] == ("st", "param")
+    written = passing or ins.parts[0] == "call" or has_result(ins)
     for i, operand in enumerate(ins.operands):
         kind = operand.__class__
         type_name = types[i if i < last else last]
@@ -158,10 +160,6 @@ def roles(ins: Instruction) -> tuple[list[str], list[str], list[Vote]]:
                 votes.append((operand.name, type_name, strong))
         elif kind is not Immediate:
             _visit(operand, type_name, strong, defined if written and i == 0 else used, used, votes)
-    if ins.parts[0] == "call":
-        results = ins.operands[0]
-        defined += [r.name for r in results.items if isinstance(r, Register)] if isinstance(results, Vector) else []
-        used = [name for name in used if name not in defined]
     if ins.guard is not None:
         register = ins.guard.register if isinstance(ins.guard, Not) else ins.guard
         used.append(register.name)
@@ -169,7 +167,8 @@ def roles(ins: Instruction) -> tuple[list[str], list[str], list[Vote]]:
         defined.append(CARRY)
     if ins.parts[0] in ("addc", "subc", "madc"):
         used.append(CARRY)
-    if ins.guard is not None or ins.parts[0] == "wgmma":
+    partly = passing and len(ins.operands) < 4  # a part of the words of a parameter: the rest is kept (see `link.py`)
+    if ins.guard is not None or ins.parts[0] == "wgmma" or partly:
         used += defined
     return defined, used, votes
 

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ptxvm.access import Site
+from ptxvm.barriers import Barriers
+from ptxvm.calls import FRAME, Context, Path, enter, leave
 from ptxvm.codegen.blocks import Compiled, CompiledBlock
 from ptxvm.counters import Counting
 from ptxvm.errors import Fault, LaneFault
 from ptxvm.group import WARP, Array, Group, merge
-from ptxvm.machine import Machine, source_text
-from ptxvm.report import Finding
+from ptxvm.link import TOP
+from ptxvm.machine import Machine
 from ptxvm.types import DTYPES
 
 IDLE_LIMIT = 20_000  # visits of such blocks during which nothing changes, before it is called an endless loop
@@ -53,18 +55,6 @@ class Schedule:
         return cls(batch_threads=16384, seed=seed, blocks=None if blocks is None else tuple(blocks))
 
 
-@dataclass
-class _Waiting:
-    """A group that stands at a barrier."""
-
-    group: Group
-    name: int
-    count: int | None
-    successor: int
-    site: Site
-    mixed_allowed: bool  # `barrier.sync` and named barriers may be awaited from several places
-
-
 class BatchRun:
     """Runs one batch of CTAs to the end."""
 
@@ -74,14 +64,14 @@ class BatchRun:
         self.threads = machine.memory.threads
         self.ctas = machine.memory.ctas
         self.random = random.Random(schedule.seed) if schedule.seed is not None else None
-        self.queues: dict[int, dict[int, list[Group]]] = {}  # strand -> block -> groups
+        self.queues: dict[int, dict[Path, list[Group]]] = {}  # strand -> calls and block -> groups
+        self.contexts: dict[Path, Context] = {(): Context(compiled)}
+        self.context = self.contexts[()]  # of the group that runs
         self.strand = 0
         self.spun = 0
         self.idle = 0  # visits of blocks that may wait since anything changed
         self.changes = 0
-        self.waiting: list[_Waiting] = []
-        self.arrived: dict[int, Array] = {}
-        self.exited = np.zeros(self.ctas, np.int64)
+        self.barriers = Barriers(self)
 
     def run(self) -> None:
         """Execute every thread. Raises Fault."""
@@ -91,8 +81,8 @@ class BatchRun:
             if picked is None:
                 break
             self._step(*picked)
-        if self.waiting:
-            raise self._deadlock()
+        if self.barriers.waiting:
+            raise self.barriers.deadlock()
 
     # -- choosing ------------------------------------------------------------------------------------------------
     def _start(self) -> None:
@@ -100,20 +90,29 @@ class BatchRun:
         live = self.compiled.graph.live_in[0]
 
         def registers() -> dict[str, Array]:
-            return {name: np.zeros((1, 1), DTYPES[self.compiled.graph.dtypes[name]]) for name in live}
+            regs = {name: np.zeros((1, 1), DTYPES[self.compiled.graph.dtypes[name]]) for name in live}
+            if self.compiled.has_alloca:
+                regs[TOP] = np.array([[self.compiled.part_of(0).frame_bytes]])
+            return regs
 
         if self.random is None:
             tids = np.arange(self.threads, dtype=np.int64)[None, :]
-            self._push(Group(0, ctas, tids, registers()), 0)
+            self.push(Group(0, ctas, tids, registers()), 0)
             return
         for first in range(0, self.threads, WARP):
             tids = np.arange(first, min(first + WARP, self.threads), dtype=np.int64)[None, :]
-            self._push(Group(0, ctas, tids, registers()), 0)
+            self.push(Group(0, ctas, tids, registers()), 0)
 
-    def _push(self, group: Group, block: int) -> None:
+    def live(self, block: int) -> frozenset[str]:
+        """Registers to keep for a block that runs within the present calls."""
+        return self.context.live(block)
+
+    def push(self, group: Group, block: int, context: Context | None = None) -> None:
+        """Let a group run a block next, within the present calls or others."""
         group.block = block
         strand = 0 if self.random is None else int(group.tids.flat[0]) // WARP
-        self.queues.setdefault(strand, {}).setdefault(block, []).append(group)
+        place = (*(context or self.context).path, block)
+        self.queues.setdefault(strand, {}).setdefault(place, []).append(group)
 
     def _pick(self) -> tuple[Group, int] | None:
         queue = self.queues.get(self.strand)
@@ -126,19 +125,20 @@ class BatchRun:
             self.strand = self.random.choice(others) if self.random is not None else others[0]
             self.spun = 0
             queue = self.queues[self.strand]
-        block = min(queue)
-        if self.compiled.blocks[block].spins and (len(queue) > 1 or len(self.queues) > 1):
+        place = min(queue)
+        if self.compiled.blocks[place[-1]].spins and (len(queue) > 1 or len(self.queues) > 1):
             self.spun += 1
             if self.spun > SPIN_LIMIT:
-                others = [b for b in queue if b != block and self._can_go_on(b, queue[b])]
-                if others:
-                    block = min(others)
+                waiting = [p for p in queue if p != place and self._can_go_on(p[-1], queue[p])]
+                if waiting:
+                    place = min(waiting)
                 else:
                     self.spun = 0 if self.random is None else self.spun
-        groups = queue.pop(block)
+        groups = queue.pop(place)
         if not queue:
             del self.queues[self.strand]
-        return merge(groups, self.compiled.graph.live_in[block]), block
+        self.context = self.contexts[place[:-1]]
+        return merge(groups, self.live(place[-1])), place[-1]
 
     def _can_go_on(self, block: int, groups: Sequence[Group]) -> bool:
         """Whether groups may run before the ones that spin: where lanes must meet, if none of their warps spins."""
@@ -166,42 +166,65 @@ class BatchRun:
                 )
         if self.counting is not None:
             self.counting.visit(index, group)
+        machine.frame = group.regs.get(FRAME) if self.context.path else None
         try:
             result = block.run(group, machine)
         except LaneFault as fault:
             raise machine.fault(self._site_of(fault), group, fault) from None
         if block.kind == "next":
             if block.successors:
-                self._push(group, block.successors[0])
+                self.push(group, block.successors[0])
             else:
                 self._exit(group)
         elif block.kind == "branch":
             self._branch(group, block, result)
+        elif block.kind == "table":
+            self._jump(group, block, *result)
         elif block.kind == "exit":
             self._exit_some(group, block, result)
+        elif block.kind == "call":
+            enter(self, group, index, *result)
+        elif block.kind == "return":
+            leave(self, group, index, *result)
         else:
-            self._barrier(group, block, *result)
+            self.barriers.reach(group, block, *result)
 
     def _branch(self, group: Group, block: CompiledBlock, taken: Array) -> None:
         yes, no = block.successors[0], block.successors[-1]
         if taken.size == 1 or yes == no:
-            self._push(group, yes if taken.flat[0] else no)
+            self.push(group, yes if taken.flat[0] else no)
             return
-        live = self.compiled.graph.live_in
-        first = group.take(taken, live[yes])
-        second = group.take(~taken, live[no])
+        first = group.take(taken, self.live(yes))
+        second = group.take(~taken, self.live(no))
         if self.counting is not None and block.end is not None and first is not None and second is not None:
             self.counting.branch(block.end, group, taken)
         if first is not None:
-            self._push(first, yes)
+            self.push(first, yes)
         if second is not None:
-            self._push(second, no)
+            self.push(second, no)
+
+    def _jump(self, group: Group, block: CompiledBlock, lanes: Array | None, chosen: Array) -> None:
+        """`brx.idx`: each lane goes to the target of its number."""
+        assert block.end is not None
+        targets = block.successors if lanes is None else block.successors[:-1]
+        taken = np.True_ if lanes is None else lanes
+        wild = taken & (chosen >= len(targets))
+        if wild.any():
+            detail = f"a jump to target {int(chosen.max())} of {len(targets)}"
+            raise self.machine.fault(block.end, group, LaneFault("wrong target", detail, wild))
+        if lanes is not None:
+            chosen = np.where(lanes, chosen, len(targets))
+        for number in np.unique(chosen):
+            successor = block.successors[number]
+            part = group.take(chosen == number, self.live(successor))
+            if part is not None:
+                self.push(part, successor)
 
     def _exit_some(self, group: Group, block: CompiledBlock, lanes: Array | None) -> None:
         if lanes is not None:
-            left = group.take(np.broadcast_to(~lanes, lanes.shape), self.compiled.graph.live_in[block.successors[0]])
+            left = group.take(np.broadcast_to(~lanes, lanes.shape), self.live(block.successors[0]))
             if left is not None:
-                self._push(left, block.successors[0])
+                self.push(left, block.successors[0])
             gone = group.take(lanes, ())
             if gone is None:
                 return
@@ -211,151 +234,14 @@ class BatchRun:
     def _exit(self, group: Group) -> None:
         self.idle = 0
         self.machine.copies.wait(group, None, None)
-        self._add(self.exited, group)
-        for name, count in {(w.name, w.count) for w in self.waiting}:
-            self._release(name, count)
-
-    def _add(self, totals: Array, group: Group) -> None:
-        """Count a group's threads to their CTAs."""
-        if group.product:
-            totals[group.ctas[:, 0]] += group.shape[1]
-        else:
-            np.add.at(totals, group.ctas[:, 0], 1)
-
-    # -- barriers ------------------------------------------------------------------------------------------------
-    def _barrier(
-        self, group: Group, block: CompiledBlock, names: Array, counts: Array | None, lanes: Array | None, arrive: bool
-    ) -> None:
-        assert block.end is not None
-        successor = block.successors[0]
-        live = self.compiled.graph.live_in[successor]
-        if lanes is not None and not lanes.all():
-            rest = group.take(~lanes, live)
-            if rest is not None:
-                self._push(rest, successor)
-            inside = group.take(lanes, live)
-            if inside is None:
-                return
-            group = inside
-        if names.size > 1 or (counts is not None and counts.size > 1):
-            key = np.broadcast_to(names.astype(np.int64) << 32, group.shape) + (0 if counts is None else counts)
-            for value in np.unique(key):
-                part = group.take(key == value, live)
-                assert part is not None
-                self._arrive(part, block.end, int(value) >> 32, int(value) & 0xFFFFFFFF or None, successor, arrive)
-            return
-        count = None if counts is None else int(counts.flat[0])
-        self._arrive(group, block.end, int(names.flat[0]), count, successor, arrive)
-
-    def _arrive(self, group: Group, site: Site, name: int, count: int | None, successor: int, arrive: bool) -> None:
-        if self.counting is not None:
-            self.counting.barrier(site, group)
-        whole = group.product and group.shape[1] == self.threads and count in (None, self.threads) and not arrive
-        if whole and not any(w.name == name for w in self.waiting):
-            if self.machine.races is not None:
-                self.machine.races.barrier(group.ctas[:, 0])
-            self._push(group, successor)
-            return
-        self._add(self.arrived.setdefault(name, np.zeros(self.ctas, np.int64)), group)
-        if arrive:
-            self._push(group, successor)
-        else:
-            several = site.ins.parts[0] == "barrier" or count is not None or name != 0
-            self.waiting.append(_Waiting(group, name, count, successor, site, several))
-        self._release(name, count)
-
-    def _release(self, name: int, count: int | None) -> None:
-        """Let go the CTAs whose barrier `name` is complete."""
-        arrived = self.arrived.get(name)
-        if arrived is None:
-            return
-        needed = self.threads - self.exited if count is None else np.full(self.ctas, count)
-        complete = (arrived >= needed) & (arrived > 0)
-        if not complete.any():
-            return
-        self.idle = 0
-        left: list[_Waiting] = []
-        sites: dict[int, list[_Waiting]] = {}
-        released: list[tuple[Group, int]] = []
-        for w in self.waiting:
-            go = complete[w.group.ctas] if w.name == name else np.zeros((1, 1), bool)
-            live = self.compiled.graph.live_in[w.successor]
-            part = w.group.take(go, live) if go.any() else None
-            if part is None:
-                left.append(w)
-                continue
-            for cta in np.unique(part.ctas):
-                sites.setdefault(int(cta), []).append(w)
-            released.append((part, w.successor))
-            rest = w.group.take(~go, live)
-            if rest is not None:
-                left.append(_Waiting(rest, w.name, w.count, w.successor, w.site, w.mixed_allowed))
-        self._check_release(name, count, np.flatnonzero(complete), sites)
-        self.waiting = left
-        arrived[complete] = 0
-        if self.machine.races is not None:
-            if count is None or count >= self.threads:
-                self.machine.races.barrier(np.flatnonzero(complete))
-            else:
-                self.machine.races.named_barrier([(part.ctas, part.tids) for part, _ in released])
-        for part, successor in released:
-            self._push(part, successor)
-
-    def _check_release(self, name: int, count: int | None, ctas: Array, sites: dict[int, list[_Waiting]]) -> None:
-        for cta, waits in sites.items():
-            places = {w.site.index: w for w in waits}
-            if len(places) > 1 and not any(w.mixed_allowed for w in waits):
-                first, second = list(places.values())[:2]
-                finding = self._finding(
-                    "two barriers", f"threads of one block wait at two places for barrier {name}", first, cta
-                )
-                raise Fault(self._with_other(finding, self._finding("two barriers", "", second, cta), first.site))
-        early = [int(c) for c in ctas if self.exited[c] > 0 and int(c) in sites] if count is None else []
-        if early:
-            wait = sites[early[0]][0]
-            detail = (
-                f"{int(self.exited[early[0]])} of {self.threads} threads of the block have returned and never reach it"
-            )
-            self.machine.findings.add(
-                self._finding("barrier after early return", detail, wait, early[0], len(early)), wait.site.index
-            )
-
-    def _finding(self, kind: str, detail: str, wait: _Waiting, cta: int, count: int = 1) -> Finding:
-        inside = wait.group.ctas == cta
-        tids = wait.group.tids if wait.group.product else wait.group.tids[inside[:, 0]]
-        return Finding(
-            kind=kind,
-            detail=detail,
-            file=wait.site.source.file if wait.site.source else None,
-            line=wait.site.source.line if wait.site.source else None,
-            text=source_text(wait.site),
-            block=self.machine.block_coordinates(cta),
-            thread=self.machine.thread_coordinates(int(tids.flat[0])),
-            count=count,
-        )
-
-    def _with_other(self, finding: Finding, other: Finding, site: Site) -> Finding:
-        both = Finding(**{**finding.__dict__, "other": other})
-        return self.machine.findings.add(both, site.index)
+        self.barriers.exit(group)
 
     # -- being stuck ---------------------------------------------------------------------------------------------
-    def _deadlock(self) -> Fault:
-        wait = self.waiting[0]
-        cta = int(wait.group.ctas.flat[0])
-        parts = []
-        for w in self.waiting:
-            here = int(np.count_nonzero(np.broadcast_to(w.group.ctas == cta, w.group.shape)))
-            if here:
-                line = f"line {w.site.source.line}" if w.site.source else f"PTX line {w.site.ins.ptx_line}"
-                parts.append(f"{here} at barrier {w.name} on {line}")
-        needs = f" which wants {wait.count}" if wait.count is not None else ""
-        returned = int(self.exited[cta])
-        detail = f"of {self.threads} threads of the block wait {', '.join(parts)}{needs}; {returned} have returned"
-        finding = self._finding("deadlock", detail, wait, cta)
-        return Fault(self.machine.findings.add(finding, wait.site.index))
-
     def _endless(self, group: Group, block: CompiledBlock, detail: str) -> Fault:
         site = block.end or self.compiled.sites[self.compiled.graph.blocks[group.block].first]
+        others = self.barriers.who_waits(int(group.ctas.flat[0]))
+        if others:
+            detail += f". Of the other threads of the block {others}"
         return self.machine.fault(site, group, LaneFault("endless loop", detail, np.ones((1, 1), bool)))
 
     def _site_of(self, fault: LaneFault) -> Site:

@@ -13,7 +13,8 @@ Read from that card with `tests/gpu/silicon_values.py`; all 36,864 results of ea
 That holds for f16, bf16 and tf32. On this card `mma.sync` has no fp8: ptxas unpacks each register of four elements to
 f16 and issues two instructions, the first with the lower two elements of every register on a zero accumulator, the
 second with the upper two on its result; an ordinary addition, to nearest, adds C. So fp8 loses nothing here against
-f16. `wgmma`, and `mma.sync` on cards with fp8 instructions (8.9, 12.0), are not covered by these readings.
+f16. `wgmma`, `mma.sp` (computed likewise), and `mma.sync` on cards with fp8 instructions (8.9, 12.0), are not covered
+by these readings.
 
 Other architectures differ (Khattak and Mikaitis, "Accurate models of NVIDIA tensor cores", 2025, tell of groups of 4
 and 8 and of fewer bits on 7.0 and 8.0); ptxvm computes every architecture by this rule. Not in the readings, and
@@ -26,14 +27,16 @@ Layout: the axes behind the matrix are those of the warps, so that every NumPy c
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from ptxvm.exact import fma64, fma64_mode
 from ptxvm.group import Array
 
 EXTRA = 25  # the lowest bit that is kept lies this far below the largest exponent
-_TOGETHER = 8  # so many products below 2^27 fit into an int32 together
+_TOGETHER = 16  # so many integers below 2^27 fit into an int32 together
 
 LEAST = -100  # what E is at least in float32: of a sum of zeros
 
@@ -45,51 +48,50 @@ _LAYOUT: dict[Any, tuple[Any, int]] = {
 
 
 class Factors:
-    """A tile of A or B, float32, with what is asked of it again for each tile that it is multiplied with."""
+    """A tile of A or B with what is asked of it again for each tile that it is multiplied with.
 
-    __slots__ = ("_exponents", "_fits", "_narrow", "numbers")
+    numbers  float32; float64 of an f64 tile, for which there is no more to ask
+    """
 
     def __init__(self, numbers: Array) -> None:
         self.numbers = numbers
-        self._fits: bool | None = None
-        self._narrow: bool | None = None
-        self._exponents: dict[bool, Array] = {}
 
-    @property
+    @cached_property
+    def _own(self) -> Array:
+        return _exponents(self.numbers)
+
+    @cached_property
     def fits(self) -> bool:
         """Whether products of two such tiles, and their scales, stay normal float32."""
-        if self._fits is None:
-            self._fits = _within(self.numbers, -50, 60)
-        return self._fits
+        return _within(self.numbers, self._own, -50, 60)
 
-    @property
+    @cached_property
     def narrow(self) -> bool:
         """Whether the sums of two exponents fit into a byte, as all of float16 do."""
-        if self._narrow is None:
-            self._narrow = _within(self.numbers, -24, 16)
-        return self._narrow
+        return _within(self.numbers, self._own, -24, 16)
 
-    def exponents(self, narrow: bool) -> Array:
-        """int8 if `narrow`, else int16; for zero so low that its sums are below those of all others."""
-        found = self._exponents.get(narrow)
-        if found is None:
-            if narrow:
-                found = np.maximum(_exponents(self.numbers, np.int8), np.int8(-64))
-            else:
-                found = _exponents(self.numbers, np.int16)
-                found = np.where(found == -127, np.int16(-1000), found)
-            self._exponents[narrow] = found
-        return found
+    @cached_property
+    def low_exponents(self) -> Array:
+        """int8, if `narrow`; for zero so low that its sums are below those of all others."""
+        return np.maximum(self._own, np.int8(-64))
+
+    @cached_property
+    def wide_exponents(self) -> Array:
+        """int16, if `fits`; for zero so low that its sums are below those of all others."""
+        return np.where(self._own == -127, np.int16(-1000), self._own)
 
 
 def dot(a: Array | Factors, b: Array | Factors, c: Array, half: bool = False) -> Array:
     """A B + C by one instruction, float32; with `half`, rounded to float16 numbers.
 
-    a (k, m, ...), b (k, n, ...), c (m, n, ...), all float32; the axes `...` broadcast.
+    a (k, m, ...), b (k, n, ...), c (m, n, ...), all float32; the axes `...` broadcast. b may be (k, m, n, ...), with
+    factors of its own for each row of A.
     """
     left, right = (x if isinstance(x, Factors) else Factors(x) for x in (a, b))
-    if left.fits and right.fits and _within(c, -100, 128):
-        return _dot(left.numbers, right.numbers, c, half, _unit(left, right, c))
+    if left.fits and right.fits:
+        exponents = _exponents(c)
+        if _within(c, exponents, -100, 128):
+            return _dot(left.numbers, right.numbers, c, half, _unit(left, right, exponents))
     x, y, z = (one.astype(np.float64) for one in (left.numbers, right.numbers, c))
     largest = _largest(x, y, z)
     total = _dot(x, y, z, half, largest.view(np.uint64) - np.uint64(EXTRA << 52))
@@ -110,13 +112,27 @@ def fp8_dot(a: Factors, b: Factors, c: Array, half: bool = False) -> Array:
     return total.astype(np.float16).astype(np.float32) if half else total
 
 
+def double_dot(a: Array, b: Array, c: Array, mode: str = "rn") -> Array:
+    """A B + C of float64: fused multiply-adds in the order of k, each rounded in a mode. Axes as in `dot`.
+
+    The PTX ISA says that f64 products and sums are IEEE 754 operations, rounded once a multiply-add, and leaves their
+    order open. That it is the order of k is not read from a card.
+    """
+    total = c
+    for x, y in zip(a[:, :, None], b[:, None], strict=True):
+        total = fma64(x, y, total) if mode == "rn" else fma64_mode(x, y, total, mode)
+    return total
+
+
 def _every_fourth(x: Array, part: slice) -> Array:
     """Two of each four neighbours along k."""
     return x.reshape(-1, 4, *x.shape[1:])[:, part].reshape(-1, *x.shape[1:])
 
 
-def _within(x: Array, low: int, high: int) -> bool:
+def _within(x: Array, exponents: Array, low: int, high: int) -> bool:
     """Whether every number is 0 or has a magnitude in [2^low, 2^high): products and scales then stay normal float32."""
+    if exponents.min() >= low and exponents.max() < high:
+        return True
     size = x.view(np.uint32) & np.uint32(0x7FFFFFFF)
     first, span = np.uint32((127 + low) << 23), np.uint32((high - low) << 23)
     return not ((size - first >= span) & (size != 0)).any()
@@ -138,20 +154,24 @@ def _dot(a: Array, b: Array, c: Array, half: bool, unit_bits: Array) -> Array:
 
 
 def _unit(a: Factors, b: Factors, c: Array) -> Array:
-    """The bits of 2^(E - 25) for each sum, float32. Exponents are added as small integers, which have few bytes."""
-    narrow = a.narrow and b.narrow
-    kind = np.int8 if narrow else np.int16
-    largest: Array = np.maximum(_exponents(c, kind), kind(LEAST))
-    for x, y in _pieces(a.exponents(narrow), b.exponents(narrow)):
+    """The bits of 2^(E - 25) for each sum, float32; c the exponents of the accumulator.
+
+    Exponents are added as small integers, which have few bytes.
+    """
+    largest: Array = np.maximum(c, np.int8(LEAST))
+    if a.narrow and b.narrow:
+        left, right = a.low_exponents, b.low_exponents
+    else:
+        left, right = a.wide_exponents, b.wide_exponents
+    for x, y in _pieces(left, right):
         largest = np.maximum(largest, np.maximum.reduce(x + y, axis=0))
     return (largest.astype(np.int32) + np.int32(127 - EXTRA) << np.int32(23)).view(np.uint32)
 
 
-def _exponents(x: Array, kind: type[np.int8] | type[np.int16]) -> Array:
-    """The exponents of float32 numbers; -127 for zero."""
-    field = (x.view(np.uint32) & np.uint32(0x7F800000)) >> np.uint32(23)
-    field -= np.uint32(127)
-    return field.astype(kind)
+def _exponents(x: Array) -> Array:
+    """The exponents of float32 numbers, int8; -127 for zero and subnormal numbers, -128 for infinity and NaN."""
+    field = (x.view(np.uint32) >> np.uint32(23)).astype(np.uint8)  # without the sign, which is cut off
+    return (field - np.uint8(127)).view(np.int8)
 
 
 def _largest(a: Array, b: Array, c: Array) -> Array:
@@ -163,10 +183,10 @@ def _largest(a: Array, b: Array, c: Array) -> Array:
 
 
 def _pieces(a: Array, b: Array) -> Iterator[tuple[Array, Array]]:
-    """Factors of the products of a few k at a time: (k, m, 1, ...) and (k, 1, n, ...)."""
+    """Factors of the products of a few k at a time: (k, m, 1, ...) and (k, 1 or m, n, ...)."""
     for i in range(0, len(a), _TOGETHER):
         piece = slice(i, i + _TOGETHER)
-        yield a[piece, :, None], b[piece, None]
+        yield a[piece, :, None], b[piece] if b.ndim > a.ndim else b[piece, None]
 
 
 def _power(x: Array) -> Array:

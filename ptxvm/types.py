@@ -164,6 +164,7 @@ class Function:
     instructions: tuple[Instruction, ...]
     labels: Mapping[str, int]  # label -> index of the instruction that it stands before
     directives: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # "reqntid": (128,), ...
+    target: str = ""  # of its module, such as "sm_86"; "": not known
 
 
 @dataclass(frozen=True)

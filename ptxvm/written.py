@@ -20,14 +20,22 @@ class Written:
     """
 
     def __init__(self, shared: Array | None, local: Array | None, global_: Array | None) -> None:
-        self.shared = shared
+        self.shared, self.local = shared, local
         self._flat: dict[Space, Array | None] = {
             "shared": None if shared is None else shared.reshape(-1),
             "local": None if local is None else local.reshape(-1),
             "global": global_,
         }
+        self._own_bytes = {
+            "shared": 1 if shared is None else shared.shape[1],  # of a CTA
+            "local": 1 if local is None else local.shape[1],  # of a thread
+        }
         self._known = (0, 0)  # bytes of shared memory that are WRITTEN in all CTAs
         self._tries = 4  # to find more of them; a padded tile has holes that nobody writes
+
+    def renew_local(self, state: Array) -> None:
+        """Local memory has grown: its states, in an array of the new size."""
+        self.local, self._flat["local"] = state, state.reshape(-1)
 
     def settles(self, space: Space, kind: Kind, low: int, high: int) -> bool:
         """Whether an access somewhere in [low, high) needs no look at single lanes.
@@ -90,7 +98,8 @@ class Written:
         flying = state is not None and bool((state[place : place + width] == IN_FLIGHT).any())
         kind = "missing wait" if flying else "uninitialised read"
         what = "that an asynchronous copy is still writing" if flying else "that nobody has written"
-        return LaneFault(kind, f"load of {width} bytes of {space} memory {what}", lanes, flat, space)
+        address = flat if space == "global" else flat % self._own_bytes[space]
+        return LaneFault(kind, f"load of {width} bytes of {space} memory {what}", lanes, address, space)
 
 
 def _active(address: Array, mask: Array) -> Array:

@@ -14,17 +14,19 @@ from typing import Any
 
 import numpy as np
 
-from ptxvm import mma, numerics, warp
+from ptxvm import mma, numerics, sparse, warp, wmma
 from ptxvm.access import Site
 from ptxvm.codegen import asynchronous, atomic, call, chains, control, convert, floating, integer, matrix, memory  # noqa: F401  register
 from ptxvm.codegen import warp as _warp  # noqa: F401  registers its emitters
 from ptxvm.codegen.emitter import EMITTERS, BlockWriter, possible_sums, refuse
 from ptxvm.errors import Unsupported
+from ptxvm.flow import callee
 from ptxvm.group import Group
 from ptxvm.ir import Block, Graph
-from ptxvm.types import DTYPES, Function, Instruction
+from ptxvm.link import Linked, Part
+from ptxvm.types import DTYPES, Function, Instruction, Register, Vector
 
-SYNC_WORDS = {"shfl", "vote", "match", "redux", "ldmatrix", "stmatrix", "mma", "wmma"}
+SYNC_WORDS = {"shfl", "vote", "match", "redux", "ldmatrix", "stmatrix", "movmatrix", "mma", "wmma"}
 
 
 @dataclass(frozen=True)
@@ -37,23 +39,38 @@ class CompiledBlock:
     end: Site | None  # the branch, exit or barrier
     spins: bool  # may wait for another thread: has an atomic or an ordered load
     meets: bool  # begins with an operation for which lanes of a warp must be together
+    callee: str = ""  # of a call: the function, where it is named
+    results: tuple[str, ...] = ()  # of a call: the registers that it sets, "" where nobody wants the value
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """A kernel ready to run. `line_of` maps a line of the generated text to the instruction written there."""
+    """A kernel ready to run.
+
+    instruction_at  line of the generated text -> the instruction written there
+    functions       the functions that it may call, by name; itself is among them
+    """
 
     blocks: tuple[CompiledBlock, ...]
     sites: tuple[Site, ...]
     graph: Graph
     file: str
     instruction_at: dict[int, int]
+    functions: dict[str, Part]
+    has_alloca: bool
+
+    def part_of(self, block: int) -> Part:
+        """The function that holds a block."""
+        return [p for p in self.functions.values() if p.entry <= block][-1]
 
 
-def compile_function(function: Function, graph: Graph) -> Compiled:
+def compile_function(linked: Linked) -> Compiled:
     """Generate and execute the Python text of a kernel. Raises Unsupported for the first form that is not executed."""
+    if linked.refusals:
+        raise linked.refusals[0]
+    function, graph = linked.function, linked.graph
     sites = tuple(Site(i.index, i, i.source, graph.provenance.get(i.index, frozenset())) for i in function.instructions)
-    namespace: dict[str, Any] = {"np": np, "nm": numerics, "wp": warp, "mm": mma}
+    namespace: dict[str, Any] = {"np": np, "nm": numerics, "wp": warp, "mm": mma, "sp": sparse, "wm": wmma}
     lines: list[str] = []
     instruction_at: dict[int, int] = {}
     kinds: list[control.BlockKind] = []
@@ -76,7 +93,9 @@ def compile_function(function: Function, graph: Graph) -> Compiled:
         _finish(function, graph, block, kind, namespace[f"b{block.index}"], sites)
         for block, kind in zip(graph.blocks, kinds, strict=True)
     )
-    return Compiled(blocks, sites, graph, file, instruction_at)
+    functions = {part.name: part for part in linked.parts}
+    has_alloca = any(i.parts[0] in ("alloca", "stacksave", "stackrestore") for i in function.instructions)
+    return Compiled(blocks, sites, graph, file, instruction_at, functions, has_alloca)
 
 
 def _finish(
@@ -85,6 +104,9 @@ def _finish(
     inside = function.instructions[block.first : block.last_exclusive]
     last = inside[-1] if inside else None
     first = next((i for i in inside if i.parts[0] != "pragma"), None)
+    results: tuple[str, ...] = ()
+    if kind == "call" and last is not None and isinstance(last.operands[0], Vector):
+        results = tuple(o.name if isinstance(o, Register) else "" for o in last.operands[0].items)
     return CompiledBlock(
         run=run,
         kind=kind,
@@ -92,6 +114,8 @@ def _finish(
         end=sites[last.index] if last is not None and kind != "next" else None,
         spins=any(_may_wait(i) for i in inside),
         meets=first is not None and (first.parts[0] in SYNC_WORDS or first.parts[:2] == ("bar", "warp")),
+        callee=callee(last) if kind == "call" and last is not None else "",
+        results=results,
     )
 
 
@@ -107,7 +131,7 @@ def _write_block(
     shared: dict[str, Any],
     sums: frozenset[str],
 ) -> tuple[list[str], list[int | None], control.BlockKind]:
-    w = BlockWriter(graph.dtypes, sums)
+    w = BlockWriter(graph.dtypes, sums, function.target)
     live_in, live_out = graph.live_in[block.index], graph.live_out[block.index]
     w.constants = namespace_constants = dict(shared)
     inside = function.instructions[block.first : block.last_exclusive]
@@ -117,7 +141,7 @@ def _write_block(
         ins = item.last if isinstance(item, chains.Chains) else item
         w.instruction = ins
         marks.append((len(w.lines), ins.index))
-        if ins is inside[-1] and (ins.parts[0] in ("bra", *control.EXITS) or control.is_barrier(ins)):
+        if ins is inside[-1] and control.ends_block(ins):
             emit(w, ins)  # checks the form
             end = ins
         elif isinstance(item, chains.Chains):
@@ -172,10 +196,10 @@ def _drop_early(lines: list[str], after: list[str]) -> list[str]:
 
 # Least and most operands of instructions whose emitters do not count them.
 OPERAND_COUNTS = {
-    "activemask": (1, 1), "atom": (3, 5), "red": (2, 3), "ld": (2, 3), "ldu": (2, 2), "st": (2, 3), "set": (3, 4),
+    "activemask": (1, 1), "atom": (3, 5), "red": (2, 3), "ld": (2, 3), "ldu": (2, 2), "st": (2, 4), "set": (3, 4),
     "setp": (3, 4), "min": (3, 4), "max": (3, 4), "lop3": (5, 6), "cvt": (2, 4), "shfl": (5, 5), "vote": (3, 3),
-    "match": (3, 3), "redux": (3, 3), "elect": (2, 2), "mma": (4, 10), "ldmatrix": (2, 2), "stmatrix": (2, 2),
-    "call": (3, 4), "bar": (0, 2), "barrier": (0, 2), "createpolicy": (1, 5),
+    "match": (3, 3), "redux": (3, 3), "elect": (2, 2), "ldmatrix": (2, 2), "stmatrix": (2, 2),
+    "call": (3, 4), "bar": (0, 4), "barrier": (0, 4), "createpolicy": (1, 5),
 }  # fmt: skip
 
 
@@ -205,7 +229,7 @@ def unsupported(function: Function, graph: Graph) -> list[Unsupported]:
     found: dict[str, Unsupported] = {}
     for block in graph.blocks:
         for ins in function.instructions[block.first : block.last_exclusive]:
-            w = BlockWriter(graph.dtypes)
+            w = BlockWriter(graph.dtypes, target=function.target)
             w.instruction = ins
             try:
                 emit(w, ins)

@@ -8,6 +8,7 @@ that it knows every word of the opcode (`Unsupported` otherwise), reads operands
     nm          ptxvm.numerics: pure functions on arrays
     g           the Group that runs the block: g.ctas, g.tids, g.shape, g.by_warp, ...
     wp, mm      ptxvm.warp and ptxvm.mma
+    sp, wm      ptxvm.sparse and ptxvm.wmma
     s0, s1, ..  the Site of instruction 0, 1, ..; `w.site()` names the current one
     rt          the runtime of the batch (ptxvm.machine.Machine): memory, warp operations, counters
     c0, c1, ..  constants made by `w.constant`
@@ -66,10 +67,11 @@ class BlockWriter:
 
     `dtypes` maps each register to its canonical PTX type (see `ir.canonical_types`): the array stored for a register
     always has that dtype, and `use` and `define` reinterpret where an instruction wants another of the same width.
+    `target` is that of the text, such as "sm_86"; "" has everything.
     """
 
-    def __init__(self, dtypes: Mapping[str, str], sums: frozenset[str] = frozenset()) -> None:
-        self.dtypes = dtypes
+    def __init__(self, dtypes: Mapping[str, str], sums: frozenset[str] = frozenset(), target: str = "") -> None:
+        self.dtypes, self.target = dtypes, target
         self.sums = sums  # registers that may hold a `Sum` instead of an array
         self.lines: list[str] = []
         self.constants: dict[str, Any] = {}

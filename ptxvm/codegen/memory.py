@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ptxvm.codegen.emitter import BlockWriter, emits, refuse
 from ptxvm.types import DTYPES, Address, Immediate, Instruction, Operand, Register, Symbol, Vector, bits_of
 
@@ -63,6 +65,9 @@ def load(w: BlockWriter, ins: Instruction) -> None:
     if len(targets) != count:
         raise refuse(ins)
     size = DTYPES[type_name].itemsize
+    if space == "param" and isinstance(place, Vector):
+        receive(w, ins, targets, type_name)
+        return
     if space == "param":
         if not isinstance(place, Address) or not isinstance(place.base, Symbol):
             raise refuse(ins, "parameter address in a register")
@@ -93,27 +98,55 @@ def define_extended(w: BlockWriter, register: Operand, text: str, type_name: str
 @emits("st")
 def store(w: BlockWriter, ins: Instruction) -> None:
     space, count, type_name = access_form(ins)
-    if space == "const":
+    if space == "const" or (space != "param" and len(ins.operands) > 3):
         raise refuse(ins)
     place, value = ins.operands[0], ins.operands[1]
-    if space == "param":
-        pass_parameter(w, ins, place, value, count, type_name)
-        return
     values = value.items if isinstance(value, Vector) else (value,)
     if len(values) != count:
         raise refuse(ins)
     size = DTYPES[type_name].itemsize
+    if space == "param":
+        pass_on(w, ins, values, type_name)
+        return
     parts = ", ".join(stored(w, v, type_name, size) for v in values)
     w.line(f"rt.store(g, {w.site()}, {space!r}, {address(w, place, True)}, {w.guard()}, [{parts}])")
 
 
-def pass_parameter(
-    w: BlockWriter, ins: Instruction, place: Operand, value: Operand, count: int, type_name: str
-) -> None:
-    """`st.param`: the value of a parameter of the call that follows in the same block (see `call`)."""
-    if not isinstance(place, Address) or not isinstance(place.base, Symbol) or place.offset or count != 1:
-        raise refuse(ins)
-    w.passed[place.base.name] = w.let(w.use(value, type_name))
+def _pieces(ins: Instruction, place: int, size: int, count: int) -> list[tuple[Operand, int]]:
+    """The register and the bit in it of each element that `ld.param` or `st.param` of a call moves (see `link.py`)."""
+    words, offset = (ins.operands[place], ins.operands[2]) if len(ins.operands) > 2 else (None, None)
+    if not isinstance(words, Vector) or not isinstance(offset, Immediate):
+        raise refuse(ins, "it names no parameter of a call")
+    starts = range(offset.value, offset.value + size * count, size)
+    return [(words.items[at // 8], 8 * (at % 8)) for at in starts]
+
+
+def receive(w: BlockWriter, ins: Instruction, targets: Sequence[Operand], type_name: str) -> None:
+    """`ld.param` of what a caller passed or a function returned."""
+    kind = DTYPES[type_name]
+    words = [
+        (w.let(w.use(word, "u64")), bit) for word, bit in _pieces(ins, 1, kind.itemsize, len(targets))
+    ]  # read before any target is written
+    for target, (word, bit) in zip(targets, words, strict=True):
+        text = f"({word} >> np.uint64({bit}))" if bit else word
+        if kind.itemsize < 8:
+            text = f"{text}.astype(np.{DTYPES[f'u{8 * kind.itemsize}'].name})"
+        define_extended(w, target, text if kind.kind == "u" else f"{text}.view('{kind.str[1:]}')", type_name)
+
+
+def pass_on(w: BlockWriter, ins: Instruction, values: Sequence[Operand], type_name: str) -> None:
+    """`st.param`: a piece of what a call passes, or a function returns."""
+    size = DTYPES[type_name].itemsize
+    fresh = len(ins.operands) == 4
+    for value, (word, bit) in zip(values, _pieces(ins, 0, size, len(values)), strict=True):
+        text = stored(w, value, type_name, size)
+        if size < 8:
+            text = f"({text}).astype(np.uint64)"
+        text = f"({text} << np.uint64({bit}))" if bit else text
+        if bit or not fresh:
+            kept = ~(((1 << 8 * size) - 1) << bit) & 0xFFFFFFFFFFFFFFFF
+            text = f"({w.use(word, 'u64')} & np.uint64({kept})) | {text}"
+        w.define(word, text, "u64")
 
 
 def stored(w: BlockWriter, operand: Operand, type_name: str, size: int) -> str:

@@ -1,8 +1,11 @@
 """Counters against closed formulas: what a warp's request must count, by arithmetic and not by another program."""
 
+from types import SimpleNamespace
+
 import pytest
 
 import ptxvm
+from ptxvm import units
 from tests.ptxvm.kernels import kernel, run
 
 WIDE = 1 << 15  # elements of each tensor, room for every stride below
@@ -285,6 +288,63 @@ def test_the_lines_add_up_to_the_launch():
     assert by_line[4].global_load_sectors == 8
     assert by_line[5].global_store_sectors == 8
     assert sum(c.instructions for c in by_line.values()) == report.counters.instructions == 2 * 7
+
+
+UNITS = [
+    ("fma.rn.f32 %f1, %f1, %f1, %f1;", "float", "f32", 2 * 1024),
+    ("add.f64 %rd1, %rd1, %rd1;", "float", "f64", 1024),
+    ("ex2.approx.f32 %f1, %f1;", "float", "special", 1024),
+    ("mad.lo.s32 %r1, %r1, %r1, %r1;", "integer", "integer", 1024),
+    ("setp.lt.s32 %p1, %r1, 1;", "compare", "", 0),
+    ("cvt.rn.f32.s32 %f1, %r1;", "convert", "", 0),
+    ("bar.sync 0;", "barrier", "", 0),
+    ("st.global.f32 [%xi], %f1;", "global", "", 0),
+]
+
+
+@pytest.mark.parametrize(("body", "kind", "unit", "operations"), UNITS)
+def test_an_instruction_counts_in_its_class_and_unit(body, kind, unit, operations):
+    """1,024 threads in 32 warps run it once more than the empty kernel."""
+    c, empty = count(body), count("")
+    assert {key: n - empty.mix.get(key, 0) for key, n in c.mix.items() if n != empty.mix.get(key, 0)} == {kind: 32}
+    more = {key: n - empty.units.get(key, 0) for key, n in c.units.items() if n != empty.units.get(key, 0)}
+    assert more == ({unit: operations} if unit else {})
+    assert sum(c.mix.values()) == c.instructions
+    assert sum(n for key, n in c.units.items() if key != "integer") == c.flops
+
+
+@pytest.mark.parametrize(
+    ("opcode", "unit", "flops"),
+    [
+        ("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32", "tensor f16", 2 * 16 * 8 * 16),
+        ("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32", "tensor tf32", 2 * 16 * 8 * 8),
+        ("mma.sync.aligned.m16n8k32.row.col.satfinite.s32.s8.u8.s32", "tensor s8", 2 * 16 * 8 * 32),
+        ("mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e5m2.f32", "tensor e4m3", 2 * 16 * 8 * 32),
+        ("mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64", "tensor f64", 2 * 8 * 8 * 4),
+        ("wmma.mma.sync.aligned.row.col.m16n16k16.f32.f32", "tensor f16", 2 * 16 * 16 * 16),
+        ("wmma.mma.sync.aligned.row.col.m16n16k16.f32.bf16.bf16.f32", "tensor bf16", 2 * 16 * 16 * 16),
+        ("wmma.load.a.sync.aligned.row.m16n16k16.f16", "tensor f16", 0),
+        ("fma.rn.bf16x2", "bf16", 4),
+        ("add.rn.f16x2", "f16", 2),
+        ("rsqrt.approx.f32", "special", 1),
+        ("rcp.rn.f64", "special", 1),
+        ("and.b32", "integer", 0),
+        ("mov.b32", "", 0),
+        ("min.f32", "", 0),
+    ],
+)
+def test_the_unit_of_an_opcode(opcode, unit, flops):
+    one = SimpleNamespace(parts=tuple(opcode.split(".")))
+    assert units.unit_of(one) == unit
+    assert units.flops_of(one) + units.mma_flops_of(one) == flops
+
+
+def test_shared_efficiency_and_unique_bytes_follow_from_the_counts():
+    c = count(load_at("mul.lo.s32 %r1, %i, 8;"))
+    assert c.efficiency == 4 / 32
+    assert (c.unique_load_bytes, c.unique_store_bytes) == (32 * 1024, 0)
+    assert count(shared_access("shl.b32 %r1, %t, 1;"), shared=TILE).shared_excess == 32
+    assert count("").efficiency is None
 
 
 def test_counting_can_be_left_out():

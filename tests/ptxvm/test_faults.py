@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ptxvm
+from ptxvm.machine import source_name
 from tests.ptxvm.kernels import kernel, run
 
 COPY = "ld.global.f32 %f1, [%xi]; st.global.f32 [%yi], %f1;"
@@ -88,6 +89,22 @@ def test_dynamic_shared_memory_that_was_not_passed():
         run(k)
     report, _, _ = run(k, dynamic=1024)
     assert report.ok
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("_ZZ4haloE4tile", "tile"),
+        ("_ZZ4haloE4tile_0", "tile"),
+        ("_ZZ5sumE8IfLi4EEvPKT_PfE5sums1", "sums1"),
+        ("_ZZN2ns4haloEvE1E", "E"),
+        ("_ZN2ns4tileE", "_ZN2ns4tileE"),
+        ("global_smem", "global_smem"),
+        ("_ZZ4haloE9tile", "_ZZ4haloE9tile"),
+    ],
+)
+def test_a_shared_variable_is_called_as_in_the_source(name, source):
+    assert source_name(name) == source
 
 
 def test_mirror_through_shared_memory_with_its_barrier():
@@ -176,7 +193,7 @@ def test_warps_at_two_barriers():
 
 def test_a_deadlock_says_who_waits_where():
     body = "setp.lt.s32 %p1, %t, 64; @%p1 bar.sync 1, 128;"
-    with pytest.raises(ptxvm.Fault, match=r"64 at barrier 1 .* wants 128") as caught:
+    with pytest.raises(ptxvm.Fault, match=r"64 wait at barrier 1 .* wants 128") as caught:
         run(kernel(body))
     assert caught.value.finding.kind == "deadlock"
 

@@ -62,6 +62,38 @@ def test_barriers_of_a_part_of_the_block(count: str) -> None:
     mirror(f"add.u32 %half, %half, 1;\nmov.u32 %name, 64;\nbar.sync %half, {count};", swap=63)
 
 
+VOTES = [
+    f"{barrier}.red.{operation}"
+    for barrier in ("bar", "barrier", "bar.cta", "barrier.cta")
+    for operation in ("popc.u32", "and.pred", "or.pred")
+] + ["barrier.red.popc.aligned.u32", "barrier.red.and.aligned.pred", "barrier.cta.red.or.aligned.pred"]
+
+
+@pytest.mark.parametrize("vote", VOTES)
+@pytest.mark.parametrize("negated", ["", "!"])
+def test_barriers_with_a_vote(vote: str, negated: str) -> None:
+    """Every thread learns what the predicates of its barrier make: of the block, and of each half of it."""
+    for chance, schedule in ((1, ptxvm.Schedule.normal()), (0.99, ptxvm.Schedule.fuzz(1)), (0, ptxvm.Schedule.fuzz(2))):
+        program, rng = Program(3, THREADS), random.Random(f"{vote} {chance}")
+        flags = [int(rng.random() < chance) for _ in range(program.lanes)]
+        program.load("%p", "pred", "both", program.words(flags))
+        program.register("%half", "b32")
+        register, bits = ("%count", 32) if "popc" in vote else ("%all", 1)
+        program.register(register, "b32" if bits == 32 else "pred")
+        program.add("shr.u32 %half, %thread, 6;", "add.u32 %half, %half, 1;")
+        slots = []
+        for operands in ("0", f"%half, {THREADS // 2}"):
+            program.add(f"{vote} {register}, {operands}, {negated}%p;")
+            slots.append(program.store(register, bits))
+        results = program.launch(schedule=schedule)
+        votes = [flag ^ (negated == "!") for flag in flags]
+        for slot, size in zip(slots, (THREADS, THREADS // 2), strict=True):
+            for lane in range(program.lanes):
+                of = votes[lane // size * size : lane // size * size + size]
+                want = sum(of) if "popc" in vote else all(of) if ".and." in vote else any(of)
+                assert results[slot][lane] & FULL == want, (operands, lane)
+
+
 @pytest.mark.parametrize("arrive", ARRIVALS)
 def test_arriving_does_not_wait(arrive: str) -> None:
     """Half 0 stores and arrives, half 1 waits and reads; half 0 goes on at once and never reads."""

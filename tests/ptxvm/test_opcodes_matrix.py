@@ -1,4 +1,4 @@
-"""Do `mma`, `ldmatrix` and `stmatrix` hold each element where the ISA's tables say, and add up the right products?"""
+"""Do `mma`, `ldmatrix` and their kin hold each element where the ISA's tables say, and add up the right products?"""
 
 from __future__ import annotations
 
@@ -7,103 +7,32 @@ from collections.abc import Sequence
 
 import pytest
 
+import ptxvm
 from tests.ptxvm.lane_forms import each
+from tests.ptxvm.matrix_kernel import CTAS, LANES, SHAPES, THREADS, WARP, branch, check_mma, registers
 from tests.ptxvm.ptx_kernel import Program
 from tests.ptxvm.scalar import matrix
-from tests.ptxvm.scalar.formats import FORMATS
-from tests.ptxvm.scalar.results import agrees
 
-CTAS, THREADS, WARP = 3, 64, 32
-LANES = CTAS * THREADS
 MMA = [
     *each("mma.sync.aligned.m16n8k8.row.col.{f32.f16.f16.f32 f16.f16.f16.f16 f32.bf16.bf16.f32 f32.tf32.tf32.f32}"),
     *each("mma.sync.aligned.m16n8k4.row.col.f32.tf32.tf32.f32"),
     *each("mma.sync.aligned.m16n8k16.row.col.{f32.f16.f16.f32 f16.f16.f16.f16 f32.bf16.bf16.f32}"),
     *each("mma.sync.aligned.m16n8{k16 k32}.row.col{- .satfinite}.s32{.s8.s8 .u8.u8 .s8.u8 .u8.s8}.s32"),
-    *each("mma.sync.aligned.m16n8k32.row.col.{f32 f16}{.e4m3.e4m3 .e5m2.e5m2 .e4m3.e5m2 .e5m2.e4m3}.{f32 f16}"),
-    *each("mma.sync.aligned.m16n8k16.row.col.f32{.e4m3.e4m3 .e5m2.e5m2}.f32"),
-    "mma.sync.aligned.m16n8k32.row.col.kind::f8f6f4.f32.e4m3.e5m2.f32",
+    *each("mma.sync.aligned.m16n8{k16 k32}.row.col.{f32 f16}{.e4m3.e4m3 .e5m2.e5m2 .e4m3.e5m2 .e5m2.e4m3}.{f32 f16}"),
+    *each("mma.sync.aligned.m16n8{k16 k32}.row.col.kind::f8f6f4.{f32 f16}.{e4m3 e5m2}.{e4m3 e5m2}.{f32 f16}"),
 ]
 MMA = [o for o in MMA if o.split(".")[-1] == o.split(".")[-4]]  # the accumulator has one type
-LOADS = list(each("ldmatrix.sync.aligned.m8n8.{x1 x2 x4}{- .trans}.{shared shared::cta}.b16"))
-STORES = list(each("stmatrix.sync.aligned.m8n8.{x1 x2 x4}{- .trans}.shared.b16"))
-GOING = (0, 3, 5)  # warps of the launch that take a branch: other ones in each block, so that their group is flat
-SHAPES = ("both", "thread", "block", "uniform")  # of the registers of a fragment
-
-
-def number(kind: str, rng: random.Random, spread: int) -> int:
-    """An element with an exponent within `spread` of 0, as far as its format goes. With much spread, now and then it is
-    0 or subnormal, and seldom infinite or NaN."""
-    if kind in ("s8", "u8"):
-        return rng.getrandbits(8)
-    if kind == "tf32":  # the lower 13 bits are not looked at
-        return number("f32", rng, spread) & ~0x1FFF | rng.getrandbits(13)
-    f = FORMATS[kind]
-    if spread > 2 and rng.random() < 0.06:
-        return rng.choice((0, f.sign, 1, f.top if rng.random() < 0.02 else 0, f.nan if rng.random() < 0.02 else 0))
-    least, most = max(-spread, 1 - f.bias), min(spread, f.bias)
-    exponent = (f.bias + rng.randint(least, most)) << f.fraction
-    return rng.getrandbits(1) << (f.bits - 1) | exponent | rng.getrandbits(f.fraction)
-
-
-def registers(count: int, kind: str, rng: random.Random, spread: int = 2) -> list[list[int]]:
-    """`count` registers, each with a word a lane, of packed elements."""
-    width = matrix.WIDTH.get(kind, 32)
-    return [
-        [sum(number(kind, rng, spread) << (width * j) for j in range(32 // width)) for _ in range(LANES)]
-        for _ in range(count)
-    ]
-
-
-def check_mma(opcodes: Sequence[str], seed: str, spread: int = 2) -> int:
-    """Run and compare every element of every warp; how many products there were."""
-    rng, program, runs = random.Random(seed), Program(CTAS, THREADS), []
-    for opcode in opcodes:
-        words = tuple(opcode.split("."))
-        k = int(next(w for w in words if w.startswith("m16")).partition("k")[2])
-        _, a_kind, b_kind, c_kind = words[-4:]
-        per = 32 // matrix.WIDTH[a_kind]
-        fragments = [
-            registers(16 * k // WARP // per, a_kind, rng, spread),
-            registers(8 * k // WARP // per, b_kind, rng, spread),
-            _accumulators(c_kind, rng, spread),
-        ]
-        for shape in SHAPES:
-            names = [
-                [program.load(f"%{which}{i}", "b32", shape, program.words(v)) for i, v in enumerate(fragment)]
-                for which, fragment in zip("abc", fragments, strict=True)
-            ]
-            target = [program.register(f"%d{i}", "b32") for i in range(len(names[2]))]
-            program.add(f"{opcode} " + ", ".join(f"{{{', '.join(n)}}}" for n in (target, *names)) + ";")
-            runs.append((opcode, words, shape, fragments, [program.store(t, 32) for t in target]))
-    results = program.launch()
-    for opcode, words, shape, fragments, slots in runs:
-        places = program.place[shape]
-        for first in range(0, LANES, WARP):
-            lanes = range(first, first + WARP)
-            given = [[[register[places[lane]] for register in f] for lane in lanes] for f in fragments]
-            for i, want in enumerate(matrix.mma(words, *given)):
-                got = [results[slot][first + i] & 0xFFFFFFFF for slot in slots]
-                values = got if words[-1] != "f16" else [(g >> s) & 0xFFFF for g in got for s in (0, 16)]
-                for j in range(4):
-                    where = f"{opcode}, {shape}, lane {first + i}, element {j}"
-                    assert agrees(words[-4], values[j], want[j]), f"{where}: {values[j]:#x}, not {want[j]}"
-    return len(runs)
-
-
-def _accumulators(kind: str, rng: random.Random, spread: int) -> list[list[int]]:
-    if kind == "s32":  # near the limits now and then: `.satfinite` must show
-        return [[rng.choice((rng.getrandbits(12), 0x7FFFFFF0, 0x80000010)) for _ in range(LANES)] for _ in range(4)]
-    return registers(2 if kind == "f16" else 4, kind, rng, spread)
-
-
-def branch(program: Program, flat: bool) -> list[int]:
-    """The first lane of each warp that goes on: all, or behind a branch those of GOING."""
-    warps = GOING if flat else range(LANES // WARP)
-    if flat:
-        program.load("%p", "pred", "both", program.words([int(lane // WARP in GOING) for lane in range(LANES)]))
-        program.add("@!%p bra END;")
-    return [WARP * warp for warp in warps]
+REST = [
+    *each("mma.sync.aligned.m8n8k4{.row .col}{.row .col}{.f16.f16.f16.f16 .f32.f16.f16.f16 .f32.f16.f16.f32}"),
+    *each("mma.sync.aligned.{m8n8k4 m16n8k4 m16n8k8 m16n8k16}.row.col.f64.f64.f64.f64"),
+    *each("mma.sync.aligned.m8n8k16.row.col{- .satfinite}.s32{.s8 .u8}{.s8 .u8}.s32"),
+    *each("mma.sync.aligned.{m8n8k32 m16n8k32 m16n8k64}.row.col{- .satfinite}.s32{.s4 .u4}{.s4 .u4}.s32"),
+    *each("mma.sync.aligned.{m8n8k128 m16n8k128 m16n8k256}.row.col.s32.b1.b1.s32{.xor .and}.popc"),
+]
+SPACES = "{- .shared .shared::cta}"
+LOADS = list(each("ldmatrix.sync.aligned.m8n8.{x1 x2 x4}{- .trans}" + SPACES + ".b16"))
+STORES = list(each("stmatrix.sync.aligned.m8n8.{x1 x2 x4}{- .trans}" + SPACES + ".b16"))
+MOVE = "movmatrix.sync.aligned.m8n8.trans.b16"
 
 
 def check_ldmatrix(opcodes: Sequence[str], seed: str, flat: bool = False) -> int:
@@ -127,10 +56,13 @@ def check_ldmatrix(opcodes: Sequence[str], seed: str, flat: bool = False) -> int
         count = int(opcode.partition(".x")[2][0])
         for shape in ("both", "thread"):
             rows = [16 * rng.randrange(size // 16) for _ in range(LANES)]
-            wide = rng.random() < 0.5
+            generic = "shared" not in opcode
+            wide = generic or rng.random() < 0.5
             kind, base, address = ("b64", "%tile64", "%row64") if wide else ("b32", "%at", "%row")
             offset = program.load(f"%off{kind}", kind, shape, program.words(rows))
             program.add(f"add.u{kind[1:]} {address}, {offset}, {base};")
+            if generic:
+                program.add(f"cvta.shared.u64 {address}, {address};")
             target = [program.register(f"%d{i}", "b32") for i in range(count)]
             program.add(f"{opcode} {{{', '.join(target)}}}, [{address}];")
             runs.append((opcode, count, shape, rows, [program.store(t, 32) for t in target]))
@@ -151,7 +83,14 @@ def check_stmatrix(opcodes: Sequence[str], seed: str, flat: bool = False) -> int
     """What `stmatrix` stores, `ldmatrix` of the same rows must find again: by its reference, from the bytes stored."""
     rng, runs = random.Random(seed), []
     program = Program(CTAS, THREADS, f".shared .align 16 .b8 tile[{16 * THREADS}];\n")
-    for name, kind in (("%at", "b32"), ("%row", "b32"), ("%back0", "b64"), ("%back1", "b64"), ("%zero", "b64")):
+    for name, kind in (
+        ("%at", "b32"),
+        ("%row", "b32"),
+        ("%row64", "b64"),
+        ("%back0", "b64"),
+        ("%back1", "b64"),
+        ("%zero", "b64"),
+    ):
         program.register(name, kind)
     program.add("mov.u32 %at, tile;", "mov.b64 %zero, 0;")
     going = branch(program, flat)
@@ -164,7 +103,9 @@ def check_stmatrix(opcodes: Sequence[str], seed: str, flat: bool = False) -> int
             program.add("st.shared.b64 [%row], %zero;", "st.shared.b64 [%row+8], %zero;")
             values = registers(count, "s8", rng)
             names = [program.load(f"%a{i}", "b32", shape, program.words(v)) for i, v in enumerate(values)]
-            program.add("bar.warp.sync 0xffffffff;", f"{opcode} [%row], {{{', '.join(names)}}};")
+            address = "%row" if "shared" in opcode else "%row64"
+            program.add("cvt.u64.u32 %row64, %row;", "cvta.shared.u64 %row64, %row64;")
+            program.add("bar.warp.sync 0xffffffff;", f"{opcode} [{address}], {{{', '.join(names)}}};")
             program.add("bar.warp.sync 0xffffffff;", "ld.shared.b64 %back0, [%row];", "ld.shared.b64 %back1, [%row+8];")
             runs.append((opcode, count, shape, values, [program.store(f"%back{i}", 64) for i in (0, 1)]))
     program.add("END:")
@@ -183,7 +124,21 @@ def check_stmatrix(opcodes: Sequence[str], seed: str, flat: bool = False) -> int
 @pytest.mark.parametrize("part", range(2))
 def test_products(part: int, spread: int) -> None:
     """Products of like size, and of so unlike ones that float32 does not hold their scales."""
-    assert check_mma(MMA[part::2], f"mma {part}", spread) == len(SHAPES) * len(MMA[part::2])
+    forms = MMA[part::2]
+    assert check_mma(forms, f"mma {part}", spread, every=5) == len(SHAPES) * len(forms)
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_products_of_the_other_shapes(part: int) -> None:
+    forms = REST[part::4]
+    assert check_mma(forms, f"rest {part}", 20, (SHAPES[part], "both"), every=3) == 2 * len(forms)
+
+
+@pytest.mark.parametrize("how", ["flat", "guarded"])
+def test_some_warps(how: str) -> None:
+    """Whole warps in a flat group, as the warps of each block that go on differ; and under a predicate."""
+    forms = [MMA[0], *REST[::7]]
+    assert check_mma(forms, how, 2, ("both",), every=3, how=how) == len(forms)
 
 
 @pytest.mark.parametrize("flat", [False, True])
@@ -196,24 +151,49 @@ def test_stores_of_matrices(flat: bool) -> None:
     assert check_stmatrix(STORES, "stmatrix", flat) == len(SHAPES) * len(STORES)
 
 
-def test_a_warp_behind_a_branch() -> None:
-    """Whole warps in a flat group: the warps of each block that go on differ."""
-    rng, program = random.Random("branch"), Program(CTAS, THREADS)
-    opcode = "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32"
-    fragments = [registers(4, "f16", rng), registers(2, "f16", rng), registers(4, "f32", rng)]
-    for which, fragment in zip("abc", fragments, strict=True):
-        for i, values in enumerate(fragment):
-            program.load(f"%{which}{i}", "b32", "both", program.words(values))
-    names = {w: ", ".join(f"%{w}{i}" for i in range(n)) for w, n in (("a", 4), ("b", 2), ("c", 4), ("d", 4))}
-    for i in range(4):
-        program.register(f"%d{i}", "b32")
-    going = branch(program, True)
-    program.add(f"{opcode} {{{names['d']}}}, {{{names['a']}}}, {{{names['b']}}}, {{{names['c']}}};")
-    slots = [program.store(f"%d{i}", 32) for i in range(4)]
-    program.add("END:")
+def check_movmatrix() -> None:
+    rng, program, runs = random.Random("movmatrix"), Program(CTAS, THREADS), []
+    for shape in SHAPES:
+        (values,) = registers(1, "s8", rng)
+        name = program.load("%a", "b32", shape, program.words(values))
+        program.add(f"{MOVE} {program.register('%d', 'b32')}, {name};")
+        runs.append((shape, values, program.store("%d", 32)))
     results = program.launch()
-    for first in going:
-        given = [[[r[first + i] for r in f] for i in range(WARP)] for f in fragments]
-        for i, want in enumerate(matrix.mma(tuple(opcode.split(".")), *given)):
-            for slot, wanted in zip(slots, want, strict=True):
-                assert agrees("f32", results[slot][first + i] & 0xFFFFFFFF, wanted)
+    for shape, values, slot in runs:
+        for first in range(0, LANES, WARP):
+            want = matrix.movmatrix([values[place] for place in program.place[shape][first : first + WARP]])
+            assert [g & 0xFFFFFFFF for g in results[slot][first : first + WARP]] == want, f"{shape}, lane {first}"
+
+
+def test_matrices_turned_over() -> None:
+    check_movmatrix()
+
+
+PARTLY = [
+    "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%c0, %c1, %c2, %c3}, {%r0, %r1}, {%r2}, {%c0, %c1, %c2, %c3};",
+    f"{MOVE} %r0, %r1;",
+    "ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r0}, [tile];",
+    "stmatrix.sync.aligned.m8n8.x1.shared.b16 [tile], {%r0};",
+    "wmma.load.a.sync.aligned.row.m8n8k32.shared.s4 {%r0}, [tile];",
+]
+
+
+@pytest.mark.parametrize("statement", PARTLY, ids=[p.split(".")[0] for p in PARTLY])
+def test_half_a_warp_is_a_fault(statement: str) -> None:
+    """Whether the other lanes are behind a branch or their predicate is false."""
+    registers_ = ".reg .b32 %r<4>, %t; .reg .f32 %c<4>; .reg .pred %p;"
+    for how in (f"@%p bra END;\n{statement}\nEND:", f"@!%p {statement}"):
+        text = f""".version 9.0
+.target sm_90
+.address_size 64
+.visible .entry k()
+{{ {registers_} .shared .align 128 .b8 tile[256];
+mov.u32 %t, %tid.x;
+setp.gt.u32 %p, %t, 40;
+{how}
+ret; }}
+"""
+        with pytest.raises(ptxvm.Fault) as caught:
+            ptxvm.Device("sm_90", memory_bytes=1 << 16).launch(ptxvm.Module.from_ptx(text).kernel(), (2,), (64,), ())
+        assert caught.value.finding.kind == "inactive lane"
+        assert caught.value.finding.thread == (32, 0, 0)

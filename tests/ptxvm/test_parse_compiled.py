@@ -267,15 +267,15 @@ def test_graph_of_compiled_code(text: str) -> None:
     module = Module.from_ptx(text)
     for name in module.entries:
         kernel = module.kernel(name)
-        g = kernel.graph
+        g, whole = kernel.graph, kernel.linked.function
         inside = [i for b in g.blocks for i in range(b.first, b.last_exclusive)]
         assert len(inside) == len(set(inside))
-        assert set(inside) <= set(range(len(kernel.function.instructions)))
+        assert set(inside) <= set(range(len(whole.instructions)))
         for block in g.blocks:
-            last = kernel.function.instructions[block.last_exclusive - 1]
+            last = whole.instructions[block.last_exclusive - 1]
             assert block.terminator in (None, last)
             assert all(0 <= s < len(g.blocks) for s in block.successors)
-        for register, declared in kernel.function.registers.items():
+        for register, declared in whole.registers.items():
             assert bits_of(g.dtypes[register]) == bits_of(declared)
         known = {p.name for p in kernel.params}
         assert all(origin <= known for origin in g.provenance.values())

@@ -378,6 +378,8 @@ def test_what_a_block_releases_is_ordered_by_atomics_as_far_as_one_can_see():
         w.touch("load", lambda c, t: 4 * t, space="global", group=last)
         (fact,) = w.facts()
         assert fact.kind == ("race" if released == "nobody" else "ordered by atomics")
+        order = "which nothing orders" if released == "nobody" else "which an atomic or a fence may order"
+        assert fact.detail == f"write and read of one word of global memory by two blocks, {order}"
 
 
 def test_an_atomic_without_a_fence_releases_nothing():

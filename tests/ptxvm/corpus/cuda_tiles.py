@@ -288,7 +288,8 @@ def case_fp8_conversions(rng):
         "range": wide_range.view(torch.uint8),
         "back": narrow.float() - wide_range.float(),
     }
-    return Case(launch, tensors, want)
+    counters = {"global_store_sectors": n * (1 + 1 + 4) // 32, "global_store_bytes": n * (1 + 1 + 4)}
+    return Case(launch, tensors, want, counters=counters)
 
 
 _top_k = cupy.RawKernel(

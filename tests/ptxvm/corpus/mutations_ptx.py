@@ -14,6 +14,7 @@ class PtxMutation:
     pattern   of the statement, a line of the PTX
     number    which of those that match, from 0; -1: all
     kind, at, object, who    of the finding, as in `mutations.Mutation`
+    fuzz      whether some shuffled schedule must give wrong numbers, where the normal one gives right ones
     """
 
     case: str
@@ -23,6 +24,7 @@ class PtxMutation:
     at: str
     object: str = ""
     who: str = ""
+    fuzz: bool = False
 
     @property
     def id(self) -> str:
@@ -38,10 +40,10 @@ class PtxMutation:
 
 
 MUTATIONS_PTX = [
-    PtxMutation("triton_scans:transpose", "bar.sync", 0, "race", "", "global_smem, byte"),
-    PtxMutation("triton_rows:layer_norm", "bar.sync", 0, "race", "tl.sum(x)", "global_smem, byte"),
-    PtxMutation("triton_scans:argmax", "bar.sync", 0, "race", "tl.argmax(x, axis=0)", "global_smem, byte"),
-    PtxMutation("triton_dots:batched_f16", "bar.sync", 0, "race", "", "global_smem, byte"),
+    PtxMutation("triton_scans:transpose", "bar.sync", 0, "race", "", "global_smem, byte", fuzz=True),
+    PtxMutation("triton_rows:layer_norm", "bar.sync", 0, "race", "tl.sum(x)", "global_smem, byte", fuzz=True),
+    PtxMutation("triton_scans:argmax", "bar.sync", 0, "race", "tl.argmax(x, axis=0)", "global_smem, byte", fuzz=True),
+    PtxMutation("triton_dots:batched_f16", "bar.sync", 0, "race", "", "global_smem, byte", fuzz=True),
     PtxMutation("triton_dots:persistent_with_async_copies", "cp.async.wait_group", -1, "missing wait",
                 "total = tl.dot(", "global_smem, byte"),
     PtxMutation("triton_dots:persistent_with_async_copies", "bar.sync", -1, "race", "total = tl.dot(",

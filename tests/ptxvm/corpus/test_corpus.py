@@ -67,6 +67,8 @@ def test_compiles_for_other_architectures(arch):
 
 
 def test_there_is_breadth(run_of):
+    """All but the kernels whose waiting depends on the order have closed formulas for some counters."""
     for dsl in corpus.DSLS:
-        assert sum(name.startswith(f"{dsl}_") for name in NAMES) >= 20
-    assert sum(bool(run_of(name)[0].counters) for name in NAMES) >= 25
+        assert sum(name.startswith(f"{dsl}_") for name in NAMES) >= 30
+    without = {name for name in NAMES if not run_of(name)[0].counters}
+    assert without <= {name for name in NAMES if run_of(name)[0].unordered}

@@ -73,6 +73,11 @@ def assert_told(one: Mutation | PtxMutation, told: list, file: str) -> None:
         assert side.thread is not None
 
 
+def assert_wrong_in_some_order(case: corpus.Case, emulator, edit=None) -> None:
+    runs = (corpus.run(case, emulator, ptxvm.Schedule.fuzz(seed), edit=edit) for seed in FUZZ_SEEDS)
+    assert any(corpus.wrong(case, run) for run in runs)
+
+
 @pytest.mark.parametrize("one", MUTATIONS, ids=lambda one: one.id)
 def test_a_change_of_the_source_is_reported(one, emulated, tmp_path):
     case, file = mutant(one, tmp_path)
@@ -80,8 +85,7 @@ def test_a_change_of_the_source_is_reported(one, emulated, tmp_path):
     if one.hidden:
         assert not corpus.wrong(case, corpus.run(case, emulated.emulator)), "right in the normal order"
     if one.fuzz:
-        runs = (corpus.run(case, emulated.emulator, ptxvm.Schedule.fuzz(seed)) for seed in FUZZ_SEEDS)
-        assert any(corpus.wrong(case, run) for run in runs), "wrong in some other order"
+        assert_wrong_in_some_order(case, emulated.emulator)
 
 
 @pytest.mark.parametrize("one", MUTATIONS_PTX, ids=lambda one: one.id)
@@ -96,11 +100,16 @@ def test_a_change_of_the_ptx_is_reported(one, emulated):
     told = findings(case, emulated.emulator, edit=edit)
     assert edited
     assert_told(one, told, str(corpus.HERE / f"{one.case.partition(':')[0]}.py"))
+    if one.fuzz:
+        assert not corpus.wrong(case, corpus.run(case, emulated.emulator, edit=edit)), "right in the normal order"
+        assert_wrong_in_some_order(case, emulated.emulator, edit)
 
 
 def test_right_numbers_prove_nothing():
     """Many mutants are right in the normal order and wrong in another one; both are asserted above."""
-    assert sum(one.hidden and one.fuzz for one in MUTATIONS) >= 10
+    for dsl in ("numba", "cuda"):
+        assert sum(one.hidden and one.fuzz and one.case.startswith(dsl) for one in MUTATIONS) >= 6
+    assert sum(one.fuzz and one.case.startswith("triton") for one in MUTATIONS_PTX) >= 3
 
 
 def test_every_kind_of_bug_is_told_in_each_dsl_that_can_have_it():
