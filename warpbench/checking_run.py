@@ -33,13 +33,17 @@ def check(
     limit_s: float,
     done: Callable[[str, str], None],
     root: Path | None = None,
+    pretend: str | None = None,
 ) -> Outcome:
-    """Check rungs. `done` is told each rung and its verdict.
+    """Check rungs. `done` is told each rung and its verdict. `pretend`: only what this card would be allowed too.
 
     Raises EnvironmentProblem for `on_card` without a usable card, LookupError for an unknown card.
     """
     card, target, where = target_of(gpu, on_card)
     todo = plan.make(picks, card)
+    if pretend is not None:
+        allowed = plan.make(todo.runs, hardware.pretend(card, hardware.gpu(pretend)))
+        todo = plan.Plan(allowed.runs, (*todo.refused, *allowed.refused))
     outcome = Outcome(card.slug, where, refused=[refused.sentence for refused in todo.refused])
     for refused in todo.refused:
         done(refused.operation.rung_path(refused.rung), "not run")

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from warpbench import errors
+from warpbench import cli_hardware, errors
+from warpbench.cli_common import Json, Slug, emit, examples
 
 EPILOG = """\b
 Examples:
@@ -30,18 +31,12 @@ app = typer.Typer(
 )
 catalogue_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Prove that rows and kernel files agree.")
 app.add_typer(catalogue_app, name="catalogue")
+app.add_typer(cli_hardware.gpus_app, name="gpus")
 
 Pattern = Annotated[str | None, typer.Argument(metavar="[OP[/DSL[/RUNG]]]", help="which rungs; none: all of them")]
-Json = Annotated[bool, typer.Option("--json", help="print JSON")]
-Slug = Annotated[str | None, typer.Option("--gpu", metavar="SLUG", help="a card of `warpbench gpus`, such as rtx3090")]
 Limit = Annotated[
     float, typer.Option("--limit", min=0.1, max=86_400, help="seconds that one case may take before it is stopped")
 ]
-
-
-def examples(*lines: str) -> str:
-    """The examples below a command's help."""
-    return "\b\nExamples:\n" + "\n".join(f"  warpbench {line}" for line in lines)
 
 
 @app.callback()
@@ -69,6 +64,9 @@ def check(
     gpu: Slug = None,
     card: Annotated[bool, typer.Option("--card", help="run on the plugged-in card instead of ptxvm")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="one seed, no adversarial inputs")] = False,
+    pretend: Annotated[
+        str | None, typer.Option("--pretend", metavar="SLUG", help="refuse what this smaller card would not be allowed")
+    ] = None,
     limit: Limit = 120.0,
     as_json: Json = False,
 ) -> int:
@@ -79,7 +77,7 @@ def check(
 
     picks = catalogue.select(pattern)
     with Progress("checking", len(picks), quiet=as_json) as progress:
-        outcome = checking_run.check(picks, gpu, card, not quick, limit, progress.done)
+        outcome = checking_run.check(picks, gpu, card, not quick, limit, progress.done, pretend=pretend)
     code = checks.exit_code([answer["verdict"] for answer in outcome.answers], len(outcome.refused))
     if as_json:
         emit({"gpu": outcome.gpu, "refused": outcome.refused, "rungs": outcome.answers})
@@ -167,21 +165,7 @@ def compare(
     return errors.WRONG if found["worse"] else errors.OK
 
 
-@app.command(epilog=examples("gpus", "gpus --json"))
-def gpus(as_json: Json = False) -> int:
-    """The cards of the catalogue."""
-    from warpbench.report import cards
-
-    return emit(cards.gpus()) if as_json else cards.show_gpus()
-
-
-@app.command(epilog=examples("features", "features --gpu h100"))
-def features(gpu: Slug = None, as_json: Json = False) -> int:
-    """What a card can do, and what it lacks."""
-    from warpbench.report import cards
-
-    found = cards.features(gpu)
-    return emit(found) if as_json else cards.show_features(found)
+app.command("features", epilog=cli_hardware.FEATURES_EPILOG)(cli_hardware.features)
 
 
 @app.command(
@@ -193,6 +177,7 @@ def inspect(
     ptx: Annotated[bool, typer.Option("--ptx", help="the PTX that the DSL compiled")] = False,
     sass: Annotated[bool, typer.Option("--sass", help="the machine code, registers and spills")] = False,
     counters: Annotated[bool, typer.Option("--counters", help="what ptxvm counted, line by line")] = False,
+    cards: Annotated[bool, typer.Option("--cards", help="how well it fills each card of the catalogue")] = False,
     as_json: Json = False,
 ) -> int:
     """One rung in detail: its PTX, its machine code, its counters by source line."""
@@ -203,7 +188,7 @@ def inspect(
     if len(picks) != 1:
         paths = ", ".join(operation.rung_path(rung) for operation, rung in picks[:6])
         raise errors.UsageError(f'"{pattern}" is {len(picks)} rungs; one is needed, such as: {paths}.')
-    found = inspection.gather(picks[0], gpu, ptx, sass, counters)
+    found = inspection.gather(picks[0], gpu, ptx, sass, counters, cards)
     if as_json:
         emit(found)
     else:
@@ -290,14 +275,6 @@ def catalogue_check(as_json: Json = False) -> int:
 @catalogue_app.callback()
 def catalogue_root() -> None:
     """Keeps `check` a command of its own."""
-
-
-def emit(data: Any) -> int:
-    """Print plain data as JSON."""
-    import json
-
-    print(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False, default=str))
-    return errors.OK
 
 
 # -- the edge ------------------------------------------------------------------------------------------------------

@@ -177,11 +177,24 @@ def _program(name: str, choices: list[str], fix: str, optional: bool = False) ->
 def card(detected: Detection) -> Finding:
     """The cards that can be used, or why none can. No card at all is fine; one that cannot be used is not."""
     if detected.usable:
-        text = "; ".join(f"{one.name} ({one.cc}), driver {one.driver}" for one in detected.usable)
-        return Finding("card", True, text)
+        unusable = [one.problem for one in detected if one.problem]
+        return Finding("card", True, "; ".join([*map(described, detected.usable), *unusable]))
     text = f"{detected.reason} Kernels are executed and counted on ptxvm, nothing is timed"
     fix = "make what the reason names work, then: warpbench doctor" if detected.broken else ""
     return Finding("card", False, text, fix, optional=not detected.broken)
+
+
+def described(one: hardware.DetectedGpu) -> str:
+    """A plugged-in card: name, capability, memory, power limit, driver, and what is odd about it."""
+    facts = [f"{one.name} ({one.cc})", f"{one.memory_bytes / 2**30:.1f} GiB"]
+    if one.power_limit_watts is not None:
+        facts.append(f"power limit {one.power_limit_watts:.0f} W")
+    facts.append(f"driver {one.driver}")
+    if one.partitioned:
+        facts.append("a part of a card (MIG): its roofs are unknown")
+    elif not one.catalogued:
+        facts.append("not in the catalogue: its roofs are what its driver reports")
+    return ", ".join(facts)
 
 
 def on_ptxvm() -> Iterator[Finding]:

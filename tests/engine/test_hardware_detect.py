@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from warpbench import hardware
+from warpbench import doctor, hardware
 from warpbench.hardware import detect as _function  # the name of the module is that of its function
 
 detect = sys.modules["warpbench.hardware.detect"]
@@ -170,6 +170,18 @@ def test_an_old_card_alone_is_unusable() -> None:
     found = detect.ask(Nvml(names=("Tesla P40",)), Cuda(P40))
     assert (found.broken, found.usable) == (True, ())
     assert found.reason.startswith("Tesla P40 (6.1) is older")
+
+
+def test_the_doctor_describes_each_card_and_what_is_odd_about_it() -> None:
+    nvml = Nvml(names=("a", "b", "c"))
+    found = doctor.card(detect.ask(nvml, Cuda(P40, RTX_3090, NEW)))
+    assert found.ok
+    known, new, old = found.text.split("; ")
+    assert known == "NVIDIA GeForce RTX 3090 (8.6), 23.6 GiB, power limit 350 W, driver 580.65.06"
+    assert new.endswith("not in the catalogue: its roofs are what its driver reports")
+    assert old.endswith("Nothing can run on it here. What works on it: warpbench features --gpu p40")
+    nvml.known.clear()
+    assert "a part of a card (MIG)" in doctor.card(detect.ask(nvml, Cuda(RTX_3090))).text
 
 
 def test_a_part_of_a_card_has_no_theoretical_roof() -> None:

@@ -9,20 +9,26 @@
 Standard library only; the driver's own packages are imported when `detect` is called.
 """
 
-from warpbench.hardware.cards import Gpu, Limits, gpu, gpus, limits
+from warpbench.hardware.cards import Gpu, Limits, Price, gpu, gpus, limits
 from warpbench.hardware.consistency import check
 from warpbench.hardware.detect import DetectedGpu, Detection, detect
 from warpbench.hardware.features import (
+    Claim,
     Feature,
     Group,
     Missing,
+    Pretended,
+    claims,
     features,
     groups,
     has,
     having,
     lookup,
     missing,
+    older,
+    pretend,
     refusal,
+    sources,
 )
 from warpbench.hardware.occupancy import Occupancy, occupancy
 from warpbench.hardware.peaks import Floor, floor, floor_seconds, peak_tflops
@@ -30,6 +36,7 @@ from warpbench.hardware.tables import CatalogueError, UnknownName
 
 __all__ = [
     "CatalogueError",
+    "Claim",
     "DetectedGpu",
     "Detection",
     "Feature",
@@ -39,8 +46,11 @@ __all__ = [
     "Limits",
     "Missing",
     "Occupancy",
+    "Pretended",
+    "Price",
     "UnknownName",
     "check",
+    "claims",
     "detect",
     "features",
     "floor",
@@ -54,6 +64,9 @@ __all__ = [
     "lookup",
     "missing",
     "occupancy",
+    "older",
     "peak_tflops",
+    "pretend",
     "refusal",
+    "sources",
 ]

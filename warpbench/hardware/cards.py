@@ -34,11 +34,25 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Price:
+    """The maker's list price at launch; `date` is as exact as the source gives it: "2020-09-24", "2023-07"."""
+
+    amount: float
+    currency: str
+    date: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.amount:,.0f} {self.currency} ({self.date})"
+
+
+@dataclass(frozen=True)
 class Gpu:
     """One card. None means unknown; `unverified` names figures whose sources are one only, or disagree.
 
     tensor_tflops   dense, in 1e12 operations a second, by "<inputs>_<accumulator>": f16_f32, fp8_f32, i8_i32, ...
     tensor_rates    dense operations a clock and SM, by the same keys: what the product class does at any clock
+    nvlink_gbps     both directions together; 0.0 where the card has none, None where nobody says
     """
 
     slug: str
@@ -49,6 +63,7 @@ class Gpu:
     aliases: tuple[str, ...] = ()
     chip: str = ""
     fp32_cores_per_sm: int | None = None
+    base_clock_mhz: float | None = None
     boost_clock_mhz: float | None = None
     tensor_clock_mhz: float | None = None
     memory_type: str = ""
@@ -63,8 +78,12 @@ class Gpu:
     tensor_tflops: Mapping[str, float] = field(default_factory=lambda: EMPTY)
     tensor_derived: tuple[str, ...] = ()
     power_watts: float | None = None
+    pcie: str = ""
+    nvlink_gbps: float | None = None
+    price: Price | None = None
     source: str = ""
     tensor_source: str = ""
+    nvlink_source: str = ""
     unverified: tuple[str, ...] = ()
     note: str = ""
 
@@ -72,6 +91,10 @@ class Gpu:
     def arch(self) -> str:
         """The plain target of this card: "sm_86"."""
         return "sm_" + self.cc.replace(".", "")
+
+    @property
+    def fp32_cores(self) -> int | None:
+        return None if self.fp32_cores_per_sm is None else self.sm_count * self.fp32_cores_per_sm
 
     @property
     def limits(self) -> Limits | None:
@@ -155,6 +178,7 @@ def _card(slug: str, row: Row) -> Gpu:
         aliases=row.texts("aliases"),
         chip=row.text("chip"),
         fp32_cores_per_sm=row.whole("fp32_cores_per_sm"),
+        base_clock_mhz=row.number("base_clock_mhz"),
         boost_clock_mhz=row.number("boost_clock_mhz"),
         tensor_clock_mhz=row.number("tensor_clock_mhz"),
         memory_type=row.text("memory_type"),
@@ -169,11 +193,26 @@ def _card(slug: str, row: Row) -> Gpu:
         tensor_tflops=row.numbers("tensor_tflops"),
         tensor_derived=row.texts("tensor_derived"),
         power_watts=row.number("power_watts"),
+        pcie=row.text("pcie", default=""),
+        nvlink_gbps=row.number("nvlink_gbps", zero=True),
+        price=_price(row.table("price")),
         source=row.text("source"),
         tensor_source=row.text("tensor_source"),
+        nvlink_source=row.text("nvlink_source", default=""),
         unverified=row.texts("unverified"),
         note=row.text("note", default=""),
     )
     row.done()
     capability(cc)
     return card
+
+
+def _price(row: Row | None) -> Price | None:
+    if row is None:
+        return None
+    amount = row.number("amount")
+    if amount is None:
+        raise CatalogueError(f"{row.where}: amount is missing")
+    price = Price(amount, row.text("currency"), row.text("date"), row.text("source"))
+    row.done()
+    return price

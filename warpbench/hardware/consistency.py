@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from warpbench.hardware import peaks
+from warpbench.hardware import decode, peaks
 from warpbench.hardware.cards import Gpu, gpus, limits
-from warpbench.hardware.features import features, groups, known_cc
+from warpbench.hardware.features import claims, features, groups, has, known_cc, older
 from warpbench.hardware.tables import CatalogueError
 
 # Published figures are rounded (35.6 for 35.58, 156 for 155.9, 900 for 898.6): 1.3 % is the widest seen (L40S tensor).
@@ -14,10 +15,13 @@ ROUNDING = 0.013
 
 
 def check() -> list[str]:
-    """Every contradiction in gpus.toml and features.toml, one sentence each; empty when there is none."""
+    """Every contradiction in the tables, one sentence each; empty when there is none."""
     try:
         cards, found = gpus(), features()
         groups()
+        older()
+        decode.published()
+        said = claims()
     except CatalogueError as error:
         return [str(error)]
     problems = [problem for card in cards.values() for problem in card_problems(card)]
@@ -26,6 +30,13 @@ def check() -> list[str]:
             problems.append(f"features.toml: there is no [limits] for {cc}")
         if cc not in peaks.FP32_CORES_PER_SM:
             problems.append(f"peaks.py: FP32_CORES_PER_SM lacks {cc}")
+    for claim in said:
+        for wanted, evidence in ((True, claim.has), (False, claim.lacks)):
+            for cc, name in ((cc, name) for cc, names in evidence.items() for name in names):
+                if has(cc, name) is not wanted:
+                    problems.append(
+                        f'claims.toml: "{claim.claim}" rests on {name} of {cc}, where features.toml differs'
+                    )
     problems += [f"features.toml: [feature.{name}] has no source" for name, one in found.items() if not one.source]
     return problems
 
@@ -52,6 +63,12 @@ def card_problems(card: Gpu) -> Iterator[str]:
             yield from _differs(where, f"tensor_tflops.{key}", published, formula)
         elif card.tensor_class:
             yield f"{where}: tensor_tflops.{key} has no rate in [rate.{card.tensor_class}]"
+    if card.base_clock_mhz and card.boost_clock_mhz and card.base_clock_mhz > card.boost_clock_mhz:
+        yield f"{where}: base_clock_mhz is {card.base_clock_mhz:g}, above boost_clock_mhz {card.boost_clock_mhz:g}"
+    if card.nvlink_gbps and not card.nvlink_source:
+        yield f"{where}: nvlink_gbps has no nvlink_source"
+    if card.price and not re.fullmatch(r"20\d\d(-\d\d(-\d\d)?)?", card.price.date):
+        yield f"{where}: price.date is {card.price.date!r}; it must look like 2020-09-24, 2020-09 or 2020"
     for key in card.tensor_derived:
         if key not in card.tensor_tflops:
             yield f"{where}: tensor_derived names {key}, which tensor_tflops lacks"

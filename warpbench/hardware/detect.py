@@ -14,6 +14,7 @@ from typing import Any
 
 from warpbench.hardware import peaks
 from warpbench.hardware.cards import Gpu
+from warpbench.hardware.features import older
 from warpbench.hardware.match import Said, from_driver, match
 from warpbench.hardware.tables import capability
 
@@ -215,6 +216,8 @@ def _device(driver: Any, nvml: Any, index: int, version: str) -> DetectedGpu:
     problem = ""
     if capability(cc) < capability(LEAST_CC):
         problem = f"{name} ({cc}) is older than what CUDA 13 compiles for ({LEAST_CC}). Nothing can run on it here."
+        if row is not None and cc in older():
+            problem += f" What works on it: warpbench features --gpu {row.slug}"
     return DetectedGpu(
         index=index,
         uuid=uuid,

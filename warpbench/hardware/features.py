@@ -13,7 +13,8 @@ from functools import cache
 from types import MappingProxyType
 from typing import Protocol
 
-from warpbench.hardware.tables import CatalogueError, Row, UnknownName, capability, rows
+from warpbench.hardware.cards import limits
+from warpbench.hardware.tables import CatalogueError, Row, UnknownName, capability, entries, read, rows
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,9 @@ class Feature:
     suffix       "none": plain sm_XY targets suffice; "f": sm_XYf or sm_XYa; "a": sm_XYa
     accepted_cc  where the assembler takes it; native_cc: where it is the instruction itself (a subset)
     emulated     compute capability -> what it becomes there
+    sass         words of machine code of which one shows the feature; sass_not: words that show an emulation
+    instead      what takes its place where a card lacks it
+    kind         "chip", or "toolchain": what a compiler or package reaches, or how much a block may hold
     """
 
     name: str
@@ -36,6 +40,20 @@ class Feature:
     min_cuda: str
     source: tuple[str, ...]
     note: str = ""
+    sass: tuple[str, ...] = ()
+    sass_not: tuple[str, ...] = ()
+    instead: str = ""
+    kind: str = "chip"
+
+    @property
+    def since(self) -> str | None:
+        """The oldest compute capability that has it natively; None if no chip has."""
+        return self.native_cc[0] if self.native_cc else None
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The exact targets for which the assembler takes it, oldest first."""
+        return tuple(target for cc in self.accepted_cc for target in targets_of(cc) if _enough(self.suffix, target))
 
 
 @dataclass(frozen=True)
@@ -75,12 +93,71 @@ class Card(Protocol):
     def name(self) -> str: ...
     @property
     def cc(self) -> str: ...
+    @property
+    def slug(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Pretended:
+    """A card that is gated as if it were another: what a smaller card would be allowed."""
+
+    name: str
+    cc: str
+    slug: str
 
 
 @cache
 def features() -> Mapping[str, Feature]:
-    """All features by name. CatalogueError if a row is wrong."""
-    return MappingProxyType({name: _feature(name, row) for name, row in rows("features.toml", "feature").items()})
+    """All features by name, what toolchains reach among them. CatalogueError if a row is wrong."""
+    found = {name: _feature(name, row) for name, row in rows("features.toml", "feature").items()}
+    for name, row in rows("toolchains.toml", "toolchain").items():
+        if name in found:
+            raise CatalogueError(f"{row.where}: there is a feature of this name")
+        found[name] = _toolchain(name, row)
+    return MappingProxyType(found)
+
+
+@cache
+def older() -> Mapping[str, tuple[str, ...]]:
+    """What works on cards that CUDA 13 no longer compiles for, by compute capability, in sentences."""
+    found = {}
+    for cc, row in rows("toolchains.toml", "older").items():
+        found[cc] = (*row.texts("works", required=True), f"source: {row.text('source')}")
+        row.done()
+    return MappingProxyType(found)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A popular claim, what is true of it, and the evidence: capability -> features that it has, or lacks."""
+
+    claim: str
+    verdict: str
+    fact: str
+    has: Mapping[str, tuple[str, ...]]
+    lacks: Mapping[str, tuple[str, ...]]
+
+
+@cache
+def claims() -> tuple[Claim, ...]:
+    """Popular claims that the tables contradict, in whole or in part."""
+    found = []
+    for row in entries("claims.toml", "claim"):
+        verdict = row.text("verdict")
+        if verdict not in ("false", "half true"):
+            raise CatalogueError(f"{row.where}: verdict is {verdict!r}; it must be false or half true")
+        has, lacks = (row.named_lists(key) for key in ("has", "lacks"))
+        found.append(Claim(row.text("claim"), verdict, row.text("fact"), has, lacks))
+        row.done()
+    return tuple(found)
+
+
+@cache
+def sources() -> Mapping[str, str]:
+    """What the short names in the sources of features and limits mean."""
+    found = read("features.toml").get("source", {})
+    row = Row("features.toml: [source]", found)
+    return MappingProxyType({name: row.text(name) for name in found})
 
 
 @cache
@@ -98,6 +175,17 @@ def groups() -> Mapping[str, Group]:
         found[name] = Group(name, row.text("short"), row.text("title"), members, in_order(native))
         row.done()
     return MappingProxyType(found)
+
+
+def targets_of(cc: str) -> tuple[str, ...]:
+    """The targets of a compute capability: sm_90 and sm_90a, from 10.0 a family's (sm_100f) too."""
+    plain = f"sm_{cc.replace('.', '')}"
+    suffixes = ("", "f", "a") if capability(cc) >= (10, 0) else ("", "a") if cc == "9.0" else ("",)
+    return tuple(plain + suffix for suffix in suffixes)
+
+
+def _enough(suffix: str, target: str) -> bool:
+    return suffix == "none" or target.endswith("a") or (suffix == "f" and target.endswith("f"))
 
 
 @cache
@@ -146,7 +234,14 @@ def refusal(rung_path: str, gpu: Card, lacking: Sequence[Missing], nearest: str 
     needed = " and ".join(str(lack) for lack in lacking)
     operation = rung_path.partition("/")[0]
     instead = f"Nearest rung that runs here: {nearest}." if nearest else f"No rung of {operation} runs here."
+    if gpu.cc in older():
+        instead += f" What works on this card: warpbench features --gpu {gpu.slug}"
     return f"{rung_path} was not run. It needs {needed}; this is {article(gpu.name)} {gpu.name} ({gpu.cc}). {instead}"
+
+
+def pretend(real: Card, other: Card) -> Pretended:
+    """`real`, gated as `other`."""
+    return Pretended(f"{real.name} that pretends to be {article(other.name)} {other.name}", other.cc, other.slug)
 
 
 def having(native_cc: Sequence[str]) -> str:
@@ -203,8 +298,35 @@ def _feature(name: str, row: Row) -> Feature:
         min_cuda=row.text("min_cuda", default=""),
         source=row.texts("source", required=True),
         note=row.text("note", default=""),
+        sass=row.texts("sass"),
+        sass_not=row.texts("sass_not"),
+        instead=row.text("instead", default=""),
     )
     row.text("unverified", default="")
     row.text("runtime_check", default="")
+    row.done()
+    return feature
+
+
+def _toolchain(name: str, row: Row) -> Feature:
+    native = in_order(row.texts("native_cc", required=True))
+    needed = row.whole("shared_bytes") if "shared_bytes" in row else 0
+    feature = Feature(
+        name=name,
+        short=row.text("short"),
+        title=row.text("title"),
+        suffix="none",
+        accepted_cc=native,
+        native_cc=native,
+        emulated=MappingProxyType({}),
+        min_ptx="",
+        min_cuda="",
+        source=(row.text("source"),),
+        instead=row.text("instead"),
+        kind="toolchain",
+    )
+    for cc, held in limits().items():
+        if needed and (held.shared_per_block_optin_bytes >= needed) != (cc in native):
+            raise CatalogueError(f"{row.where}: [limits.{cc}] of features.toml says otherwise")
     row.done()
     return feature

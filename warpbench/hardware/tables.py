@@ -57,14 +57,19 @@ class Row:
             raise self._fail(key, "a text")
         return value
 
-    def number(self, key: str) -> float | None:
-        """A positive number, or None where it is absent: an unknown figure is never 0."""
+    def number(self, key: str, zero: bool = False) -> float | None:
+        """A positive number, or None where it is absent: an unknown figure is never 0. `zero`: 0 says "has none"."""
         value = self._get(key)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or (value == 0 and not zero):
             raise self._fail(key, "a number above 0, or absent")
         return float(value)
+
+    def table(self, key: str) -> Row | None:
+        """The table within this one, or None where it is absent."""
+        value = self._get(key)
+        return None if value is None else Row(f"{self.where}.{key}", value)
 
     def whole(self, key: str, least: int = 1) -> int:
         value = self._get(key)
@@ -102,6 +107,10 @@ class Row:
         row = Row(f"{self.where}.{key}", value)
         return MappingProxyType({name: row.text(name) for name in value})
 
+    def named_lists(self, key: str) -> Mapping[str, tuple[str, ...]]:
+        row = self.table(key)
+        return MappingProxyType({} if row is None else {name: row.texts(name, required=True) for name in row})
+
     def done(self) -> None:
         extra = sorted(set(self._data) - self._read)
         if extra:
@@ -128,6 +137,14 @@ def rows(name: str, table: str) -> dict[str, Row]:
     if not isinstance(found, dict) or not found:
         raise CatalogueError(f"{name}: there is no [{table}.*]")
     return {key: Row(f"{name}: [{table}.{key}]", value) for key, value in found.items()}
+
+
+def entries(name: str, array: str) -> list[Row]:
+    """The tables of the array [[array]] of file `name`, in order of the file."""
+    found = read(name).get(array)
+    if not isinstance(found, list) or not found:
+        raise CatalogueError(f"{name}: there is no [[{array}]]")
+    return [Row(f"{name}: [[{array}]] number {i}", value) for i, value in enumerate(found, 1)]
 
 
 def capability(cc: str) -> tuple[int, int]:

@@ -39,7 +39,7 @@ def make(picks: Sequence[Pick], gpu: Card) -> Plan:
     """Gate every rung by what the card has."""
     runs, refused = [], []
     for operation, rung in picks:
-        lacking = hardware.missing(gpu, rung.needs)
+        lacking = hardware.missing(gpu, needs(rung))
         if lacking:
             path = operation.rung_path(rung)
             nearest = nearest_rung(operation, rung, gpu)
@@ -49,10 +49,15 @@ def make(picks: Sequence[Pick], gpu: Card) -> Plan:
     return Plan(tuple(runs), tuple(refused))
 
 
+def needs(rung: Rung) -> tuple[str, ...]:
+    """What a rung needs of a card: what its row says, and the toolkit that every DSL here compiles with."""
+    return ("cuda13", *rung.needs)
+
+
 def nearest_rung(operation: Operation, rung: Rung, gpu: Card) -> str | None:
     """The rung that a refused one is replaced by: the highest below it of its own DSL, else the highest of another."""
     ladder = list(operation.ladder)
-    able = [one for one in ladder if not hardware.missing(gpu, one.needs)]
+    able = [one for one in ladder if not hardware.missing(gpu, needs(one))]
     own = [one for one in able if one.dsl == rung.dsl]
     below = [one for one in own if ladder.index(one) < ladder.index(rung)]
     chosen = (below or own or able)[-1:]
