@@ -25,25 +25,27 @@ def gather(
     ptx: bool = False,
     sass: bool = False,
     counters: bool = False,
+    cards: bool = False,
     root: Path | None = None,
     limit_s: float = 120.0,
 ) -> dict[str, Any]:
     """What is known of a rung on a card of the catalogue. Raises LookupError for an unknown card.
 
-    ptx, sass, counters    what is wanted; none of them: the summary. Only counters and summary execute the rung
+    ptx, sass, counters, cards    what is wanted; none of them: the summary. Only counters and summary execute the rung
 
     Returns rung, idea, gpu, name, cc, arch, wants, refused (the sentence, or None) and, unless it was refused and only
-    its execution was asked for, what `inspect_rung` returns.
+    its execution was asked for, what `inspect_rung` returns; with `cards`, what `warpbench.fills.on_cards` returns.
     """
     operation, rung = pick
     card = hardware.gpu(gpu or DEFAULT_GPU)
     refused = plan.make([pick], card).refused
-    wants = {"summary": not (ptx or sass or counters), "ptx": ptx, "sass": sass, "counters": counters}
+    wants = {"summary": not (ptx or sass or counters or cards), "ptx": ptx, "sass": sass, "counters": counters}
+    wants["cards"] = cards
     head: dict[str, Any] = {
         "rung": operation.rung_path(rung), "idea": rung.idea, "gpu": card.slug, "name": card.name, "cc": card.cc,
         "arch": card.arch, "wants": wants, "refused": refused[0].sentence if refused else None,
     }  # fmt: skip
-    if refused and not (ptx or sass):
+    if refused and counters and not (ptx or sass or cards):
         return {**head, "verdict": "not run", "reason": refused[0].sentence}
     execute = not refused and (counters or wants["summary"])
     where = None if root is None else str(root)
@@ -51,7 +53,12 @@ def gather(
     task.update(ptx=ptx, sass=sass)
     with Pool(f"emulated:{card.arch}", 1, limit_s) as pool:
         answers = [answer for _, answer in pool.run([task])]
-    return {**answers[0], **head}
+    found = {**answers[0], **head}
+    if cards:
+        from warpbench import fills
+
+        found["cards"] = fills.on_cards(operation, rung, {card.arch: found}, where, limit_s)
+    return found
 
 
 def inspect_rung(
@@ -66,7 +73,7 @@ def inspect_rung(
 
     verdict    "pass", "fail", "not executed" (ptxvm cannot), "compiled" (not asked to), with its reason
     case, shape, dtype, findings    as of `check.run_case`
-    kernels    each kernel once: its panel, and `ptx` and `sass` where the task asks for them
+    kernels    each kernel once: its panel, its instruction mix; `ptx` and the listing where the task asks for them
     launches   in order: grid, block, shared memory, occupancy on the task's `cc`
     claims     what the ladder says of the PTX, and whether it is there
     counts     totals over all launches; `lines`: the same by source line; both None if it was not executed
@@ -139,8 +146,7 @@ def _kernel(launch: Any, arch: str, task: Mapping[str, Any]) -> dict[str, Any]:
     try:
         panel = static.static_panel(launch.ptx, arch, launch.dsl, launch.entry)
         row.update({name: getattr(panel, name) for name in PANEL})
-        if task["sass"]:
-            row["sass"] = machine_code(static.sass(launch.ptx, arch, launch.dsl, launch.entry), launch.ptx)
+        row["sass"] = machine_code(static.sass(launch.ptx, arch, launch.dsl, launch.entry), launch.ptx, task["sass"])
     except WarpbenchError as error:
         row.update(problem=str(error), problem_code=error.exit_code)
     return row
@@ -149,8 +155,8 @@ def _kernel(launch: Any, arch: str, task: Mapping[str, Any]) -> dict[str, Any]:
 PANEL = ("registers", "spill_bytes", "stack_bytes", "shared_bytes", "barriers", "tool")
 
 
-def machine_code(sass: Any, ptx: str) -> dict[str, Any]:
-    """Machine code (`backends.sass.Sass`) as plain data: the listing, and its instruction mix beside the PTX's."""
+def machine_code(sass: Any, ptx: str, listing: bool) -> dict[str, Any]:
+    """Machine code (`backends.sass.Sass`) as plain data: its instruction mix beside the PTX's, the listing if asked."""
     from warpbench.backends import mix
 
     rows = mix.side_by_side(mix.opcodes(ptx, sass.entry), sass.histogram)
@@ -158,9 +164,9 @@ def machine_code(sass: Any, ptx: str) -> dict[str, Any]:
         "assembler": sass.assembler,
         "disassembler": sass.disassembler,
         "target": sass.target,
-        "code": [vars(one) for one in sass.code],
+        "code": [vars(one) for one in sass.code] if listing else None,
         "mix": [{**vars(row), "differs": row.differs} for row in rows],
-        "warnings": mix.warnings(rows),
+        "warnings": mix.warnings(rows, sass.assembler),
     }
 
 
@@ -172,8 +178,9 @@ def _launch(launch: Any, kernels: Iterable[Mapping[str, Any]], cc: str) -> dict[
     row: dict[str, Any] = {
         "kernel": launch.kernel, "entry": launch.entry, "grid": list(launch.grid), "block": list(launch.block),
         "threads": x * y * z, "dynamic_shared_bytes": launch.dynamic_shared_bytes, "shared_bytes": None,
-        "registers": kernel["registers"], "spill_bytes": kernel["spill_bytes"], "blocks_per_sm": None,
-        "warps_per_sm": None, "occupancy": None, "limiters": [], "not_executed": launch.not_executed,
+        **{name: kernel[name] for name in ("registers", "spill_bytes", "stack_bytes", "barriers")},
+        "static_shared_bytes": kernel["shared_bytes"], "blocks_per_sm": None, "warps_per_sm": None, "occupancy": None,
+        "limiters": [], "not_executed": launch.not_executed,
     }  # fmt: skip
     if kernel["registers"] is None:
         return row
@@ -202,7 +209,8 @@ def totals(reports: Sequence[Any]) -> dict[str, Any]:
     whole = type(reports[0].counters)()
     for report in reports:
         whole.add(report.counters)
-    return {**figures(whole), **counts.totals(reports)}
+    unique = {"unique_load_bytes": whole.unique_load_bytes, "unique_store_bytes": whole.unique_store_bytes}
+    return {**figures(whole), **counts.totals(reports), **unique}
 
 
 def by_line(reports: Sequence[Any]) -> list[dict[str, Any]]:
@@ -227,21 +235,29 @@ def figures(counters: Any) -> dict[str, Any]:
 
     efficiency    bytes that threads asked for over the bytes of the sectors that they touched, 0 to 1; above 1 where
                   several threads read the same bytes
-    excess        wavefronts beyond those that the same accesses take without bank conflicts
+    ideal         wavefronts that the same accesses take without bank conflicts; excess: those beyond them
+    contention    the most lanes of a warp whose atomics hit one address
+    units, mix    operations by unit and warp instructions by class, as `ptxvm.units` names them
     """
     c = counters
     return {
         "requests": c.requests,
         "sectors": c.sectors,
         "sectors_per_request": c.sectors_per_request,
-        "efficiency": (c.global_load_bytes + c.global_store_bytes) / c.bytes_asked if c.sectors else None,
+        "load_bytes": c.global_load_bytes,
+        "store_bytes": c.global_store_bytes,
+        "efficiency": c.efficiency,
         "shared_requests": c.shared_requests,
         "wavefronts": c.shared_wavefronts,
-        "excess": c.shared_wavefronts - c.shared_wavefronts_ideal,
+        "ideal": c.shared_wavefronts_ideal,
+        "excess": c.shared_excess,
         "instructions": c.instructions,
         "flops": c.flops,
         "mma": c.mma,
         "atomics": c.atomics,
+        "contention": c.atomic_contention,
         "divergent": c.divergent_branches,
         "barriers": c.barriers,
+        "units": dict(c.units),
+        "mix": dict(c.mix),
     }

@@ -18,6 +18,8 @@ from warpbench.contract import Rung
 COMPARED = ("LDG", "STG", "LDS", "STS", "MMA")
 # families that are shown side by side, in this order; what else stands in the machine code is shown alone
 FAMILIES = (*COMPARED, "LDSM", "STSM", "LDGSTS", "UTMALDG", "UTMASTG", "LDL", "STL", "SHFL", "BAR", "FFMA")
+_FEWER = "merged into wider ones, hoisted, or dropped as common or dead"
+_MORE = "unrolled, copied for another path, split, or made of atomics or other instructions"
 _SPACES = {"global": "G", "shared": "S", "local": "L"}
 _MMA = re.compile(r"(?:[HIQODB]|[HIQB]G|UTC[A-Z]*)MMA")
 
@@ -68,14 +70,22 @@ def opcodes(ptx: str, entry: str) -> Mapping[str, int]:
     return Module.from_ptx(ptx).opcodes(entry)
 
 
-def warnings(rows: Sequence[Row]) -> list[str]:
-    """A sentence for each family in which the two must agree and do not."""
-    return [
-        f"ptxas changed it: {row.ptx} {row.family} in the PTX, {row.sass} in the machine code. "
-        f"What ptxvm counts of {row.family} is the PTX's."
+def warnings(rows: Sequence[Row], tool: str = "ptxas") -> list[str]:
+    """A sentence for each family in which the two must agree and do not, and one for registers that were spilled.
+
+    tool    name and version of the assembler that made the machine code
+    """
+    said = [
+        f"{tool} changed it: {row.ptx} {row.family} in the PTX, {row.sass} in the machine code "
+        f"({_FEWER if row.sass < (row.ptx or 0) else _MORE}). What ptxvm counts of {row.family} is the PTX's."
         for row in rows
         if row.differs
     ]
+    local = {row.family: row.sass - (row.ptx or 0) for row in rows if row.family in ("LDL", "STL")}
+    if any(more > 0 for more in local.values()):
+        extra = " and ".join(f"{more} {family}" for family, more in local.items() if more > 0)
+        said.append(f"{tool} added {extra} that the PTX lacks (registers spilled): ptxvm does not count them.")
+    return said
 
 
 def family_of_mnemonic(mnemonic: str) -> str:

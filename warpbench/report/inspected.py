@@ -18,10 +18,24 @@ LAUNCHES = (
     Column("grid"),
     Column("block"),
     Column("registers", "right"),
-    Column("spill bytes", "right"),
-    Column("shared bytes", "right", 1),
+    Column("spill bytes", "right", 1),
+    Column("stack bytes", "right", 4),
+    Column("static shared", "right", 2),
+    Column("dynamic shared", "right", 2),
+    Column("barriers", "right", 3),
+    Column("blocks/SM", "right", 3),
     Column("occupancy", "right"),
-    Column("limited by", priority=2),
+    Column("limited by", priority=1),
+)
+CARDS = (
+    Column("kernel", priority=3),
+    Column("cc"),
+    Column("registers", "right"),
+    Column("spill bytes", "right", 2),
+    Column("shared bytes", "right", 2),
+    Column("blocks/SM", "right", 1),
+    Column("occupancy", "right"),
+    Column("limited by", least=16),
 )
 LINES = (
     Column("line"),
@@ -66,9 +80,12 @@ def show(found: Found) -> None:
         for kernel in found.get("kernels", ()):
             if kernel["sass"] is not None:
                 _sass(kernel)
+    if wants["cards"]:
+        _cards(found["cards"])
     if wants["counters"] and found.get("lines") is not None:
         print()
         table(LINES, [line_cells(one) for one in found["lines"]], ["", *LEGEND])
+        _tell(list(_beside(found)))
 
 
 def exit_code(found: Found) -> int:
@@ -134,8 +151,60 @@ def _summary(found: Found) -> None:
     if found["counts"] is not None:
         print()
         table((Column("counted, all launches"), Column("", "right")), _totals(found))
+    for kernel in (kernel for kernel in found["kernels"] if kernel["sass"] is not None):
+        print()
+        _tell([f"{kernel['kernel']}, instructions in its code:"])
+        _mix(kernel["sass"])
     print()
-    _tell(["By source line: --counters. Machine code: --sass. PTX: --ptx"])
+    _tell(["By source line: --counters. Machine code: --sass. PTX: --ptx. Occupancy on every card: --cards"])
+
+
+def _cards(rows: Sequence[Found]) -> None:
+    """How well each kernel fills an SM, by groups of cards with the same result; below it the cards of each group."""
+    print()
+    table(CARDS, [_card(one) for one in rows if one["problem"] is None])
+    groups = dict.fromkeys((", ".join(one["ccs"]), ", ".join(one["cards"])) for one in rows if one["problem"] is None)
+    failed = {", ".join(one["ccs"]): f"{', '.join(one['cards'])} (no figures: {one['problem']})" for one in rows
+              if one["problem"] is not None}  # fmt: skip
+    print()
+    _tell([f"{ccs}: {cards}" for ccs, cards in (*groups, *failed.items())])
+    _tell(["Compiled for each by its DSL, nothing executed. A card that lacks what the rung needs is not here."])
+
+
+def _card(one: Found) -> list[str]:
+    return [
+        one["kernel"],
+        ", ".join(one["ccs"]),
+        figure(one["registers"]),
+        figure(one["spill_bytes"]),
+        figure(one["static_shared_bytes"] + one["dynamic_shared_bytes"]),
+        figure(one["blocks_per_sm"]),
+        percent(one["occupancy"]),
+        ", ".join(one["limiters"]),
+    ]
+
+
+def _beside(found: Found) -> Iterator[str]:
+    """What the table by line has no room for: mix, units, traffic, atomics, where the machine code differs."""
+    counts = found["counts"]
+    yield ""
+    for title, name in (("Warp instructions", "mix"), ("Operations by unit", "units")):
+        ranked = sorted(counts[name].items(), key=lambda one: -one[1])
+        if ranked:
+            yield f"{title}: {', '.join(f'{figure(count)} {key}' for key, count in ranked)}."
+    yield (
+        f"Bytes that threads ask for: {figure(counts['load_bytes'])} loaded, {figure(counts['store_bytes'])} stored. "
+        f"Of sectors touched at least once: {figure(counts['unique_load_bytes'])} loaded, "
+        f"{figure(counts['unique_store_bytes'])} stored."
+    )
+    for one in (one for one in found["lines"] if one["atomics"]):
+        yield (
+            f"{Path(one['file']).name}:{one['line']}: {figure(one['atomics'])} atomics, "
+            f"up to {one['contention']} lanes of a warp at one address."
+        )
+    for kernel in found["kernels"]:
+        if kernel["sass"] is not None:
+            yield from (f"{kernel['kernel']}: {text}" for text in kernel["sass"]["warnings"])
 
 
 def _launch(one: Found) -> list[str]:
@@ -145,7 +214,11 @@ def _launch(one: Found) -> list[str]:
         extent(one["block"]),
         figure(one["registers"]),
         figure(one["spill_bytes"]),
-        figure(one["shared_bytes"]),
+        figure(one["stack_bytes"]),
+        figure(one["static_shared_bytes"]),
+        figure(one["dynamic_shared_bytes"]),
+        figure(one["barriers"]),
+        figure(one["blocks_per_sm"]),
         percent(one["occupancy"]),
         ", ".join(one["limiters"]),
     ]
@@ -225,6 +298,11 @@ def _sass(kernel: Found) -> None:
     _tell([f"{kernel['kernel']}: {by}", panel])
     _tell(list(_listing(sass["code"])))
     print()
+    _mix(sass)
+
+
+def _mix(sass: Found) -> None:
+    """The instruction mix of the machine code beside the PTX's."""
     named = [row for row in sass["mix"] if row["ptx"] is not None]
     rest = ", ".join(f"{row['sass']} {row['family']}" for row in sass["mix"] if row["ptx"] is None)
     rows = [[row["family"], figure(row["ptx"]), figure(row["sass"]), row["names"]] for row in named]
