@@ -42,7 +42,7 @@ def walk(command, *words):
     for name, below in command.commands.items():
         if hasattr(below, "commands"):
             yield from walk(below, *words, name)
-        else:
+        if getattr(below, "invoke_without_command", True):  # a plain command, or a group that answers by itself
             yield (*words, name)
 
 
@@ -75,7 +75,8 @@ def probe(checkout, *words):
 def test_every_command_of_the_readme_is_there():
     words = {" ".join(command) for command in COMMANDS}
     assert words >= {
-        "list", "check", "profile", "compare", "gpus", "features", "inspect", "doctor", "catalogue check", "learn",
+        "list", "check", "profile", "compare", "gpus", "gpus show", "gpus compare", "features", "inspect", "doctor",
+        "catalogue check", "learn",
         "learn list", "learn run", "learn watch", "learn hint", "learn reset", "learn solution",
     }  # fmt: skip
 
@@ -156,9 +157,28 @@ FIELDS = {
     },
     "gpus": {"": {"slug", "name", "cc", "sm_count", "memory_gb", "bandwidth_gbps", "l2_bytes", "fp32_tflops",
                   "tensor_tflops", "unverified", "source"}},
+    "gpus show rtx3090": {
+        "": {"slug", "name", "cc", "arch", "sm_count", "fp32_cores", "device_names", "aliases", "chip",
+             "fp32_cores_per_sm", "base_clock_mhz", "boost_clock_mhz", "tensor_clock_mhz", "memory_type", "integrated",
+             "memory_bus_bits", "memory_data_rate_gbit", "bandwidth_gbps", "memory_gb", "l2_bytes", "fp32_tflops",
+             "tensor_class", "tensor_tflops", "tensor_rates", "tensor_derived", "power_watts", "pcie", "nvlink_gbps",
+             "price", "source", "tensor_source", "nvlink_source", "unverified", "note", "limits", "decode",
+             "published"},
+    },
+    "gpus compare rtx3090 rtx5090": {
+        "": {"a", "b", "roofs", "tensor", "gained", "lost", "floors", "decode", "prices", "memory", "published",
+             "model"},
+        "roofs": {"what", "unit", "a", "b", "ratio"},
+        "tensor": {"key", "what", "unit", "a", "b", "ratio", "a_has", "b_has"},
+        "gained": {"name", "title", "where", "otherwise"},
+        "floors": {"operation", "shape", "dtype", "a", "b", "ratio", "a_bound", "b_bound"},
+        "decode": {"format", "context", "a", "b", "ratio"},
+        "memory": {"use", "needed_gb", "a_fits", "b_fits", "source"},
+        "published": {"gpu", "model", "format", "tokens_per_s", "about", "source", "verdict"},
+    },
     "features --gpu h100": {
-        "": {"slug", "gpu", "cc", "features"},
-        "features": {"name", "group", "has", "title", "where", "emulated"},
+        "": {"slug", "gpu", "cc", "features", "older"},
+        "features": {"name", "group", "kind", "has", "title", "where", "since", "emulated", "instead"},
     },
     "catalogue check": {"": {"problems", "rungs"}},
     f"check {RUNG} --quick": {

@@ -9,8 +9,8 @@ import textwrap
 
 import pytest
 
-from tests.engine.commands import Checkout, one_line
-from warpbench import cli, errors
+from tests.engine.commands import Checkout
+from warpbench import errors
 from warpbench.backends.cupy import names_of
 from warpbench.backends.pretend_cupy_kernels import Parameter, parameters
 
@@ -155,6 +155,12 @@ axpy[4, 256](np.float32(0), x, y)  # a host array goes there and back
 assert y[3] == 4
 assert axpy.get_regs_per_thread().popitem()[1] > 0
 
+@cuda.jit("void(int32[::1])")
+def together(x):
+    cuda.cg.this_grid().sync()
+
+assert together.get_regs_per_thread() > 0, "nothing is left to link"
+
 @cuda.jit
 def named(record):
     record.b = record.a + 1
@@ -219,6 +225,8 @@ a, b = cp.arange(6.0).reshape(2, 3), cp.arange(3.0)
 assert cp.array_equal(difference(a, b), (a - b) ** 2) and cp.array_equal(difference(a.T, 1.0), (a.T - 1) ** 2)
 reverse = cp.ElementwiseKernel("T x, raw T y", "T z", "z = x + y[_ind.size() - 1 - i]", "add_reverse")
 assert reverse(b, b).tolist() == [2, 2, 2]
+turn = cp.ElementwiseKernel("raw T x", "T z", "int at[] = {(int)i % 3, (int)i / 3}; z = x[at]", "turned")
+assert turn(cp.arange(6.0).reshape(3, 2), size=6).tolist() == [0, 2, 4, 1, 3, 5]
 norm = cp.ReductionKernel("T x", "T y", "x * x", "a + b", "y = sqrt(a)", "0", "l2norm")
 assert cp.allclose(norm(a, axis=1), cp.linalg.norm(a, axis=1)) and cp.allclose(norm(a), cp.linalg.norm(a))
 assert norm(a.T, axis=0, keepdims=True).shape == (1, 2)
@@ -362,32 +370,6 @@ def test_ctrl_c_gives_the_report_of_what_was_done(checkout, script):
     assert "KeyboardInterrupt" in said
     assert f"{checkout.root}" not in said
     assert "ones    numba  1     32" in said
-
-
-# -- bad input -----------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    ("words", "code", "said"),
-    [
-        (["{here}/nothing.py"], errors.USAGE, "nothing.py cannot be read: No such file or directory."),
-        (["{here}"], errors.USAGE, "cannot be read: Is a directory."),
-        (["{here}/book.ipynb"], errors.USAGE, "book.ipynb is a notebook; a Python script is needed."),
-        (["{here}/broken.py"], errors.WRONG, "broken.py:2 does not parse: '(' was never closed: print(."),
-        (["{here}/binary.py"], errors.WRONG, "source code"),
-        (["--gpu", "rtx3091", "{here}/good.py"], errors.USAGE, "Nearest: rtx_3090"),
-        (["--gup", "rtx3090", "{here}/good.py"], errors.USAGE, "--gup"),
-        ([], errors.USAGE, "Missing argument"),
-    ],
-)
-def test_bad_input_is_one_line(tmp_path, capsys, words, code, said):
-    (tmp_path / "good.py").write_text("raise SystemExit('it was run')")
-    (tmp_path / "book.ipynb").write_text("{}")
-    (tmp_path / "broken.py").write_text("x = 1\nprint(\n")
-    (tmp_path / "binary.py").write_bytes(b"x = 1\0")
-    assert cli.main(["run", *(word.format(here=tmp_path) for word in words)]) == code
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert said in one_line(printed.err)
-    assert "Nothing was run." in printed.err
 
 
 # -- small parts ---------------------------------------------------------------------------------------------------

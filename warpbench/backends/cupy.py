@@ -322,7 +322,7 @@ def _file_of(code: str) -> str:
     """The file whose whole text is the source, for line numbers: a .cu beside the Python file that gives it."""
     frame = sys._getframe(1)
     here = Path(__file__)
-    while frame is not None and Path(frame.f_code.co_filename) == here:
+    while frame is not None and Path(frame.f_code.co_filename).parent == here.parent:
         frame = frame.f_back  # type: ignore[assignment]
     python = Path(frame.f_code.co_filename) if frame is not None else here
     for path in sorted(python.parent.glob("*.cu")):

@@ -28,6 +28,7 @@ from warpbench.backends.emulated import (
     numpy_type,
     wrong_argument,
 )  # fmt: skip
+from warpbench.backends.numba_grid import linked
 from warpbench.backends.sass import Panel, static_panel
 from warpbench.hardware import occupancy
 
@@ -163,7 +164,8 @@ class _Kernels:
                 abi="numba",
                 launch_bounds=options.get("launch_bounds"),
             )
-            self._compiled[key] = Compiled(*_settled(ptx, dispatcher.py_func.__name__), self.emulator)
+            settled, entry = _settled(linked(ptx), dispatcher.py_func.__name__)
+            self._compiled[key] = Compiled(settled, entry, self.emulator)
             dispatcher.overloads[types] = self._compiled[key]
         return self._compiled[key]
 

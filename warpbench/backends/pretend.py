@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+import os
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -26,7 +27,13 @@ LIBRARIES = {
     "triton": "pretend_triton",
     "numba.cuda": "pretend_numba",
     "cupy": "pretend_cupy",
+    "cupyx": "pretend_cupyx",
 }
+FORKED = "the script forks: what its other processes launch is executed, and is not in the report."
+SPAWNED = (
+    "the script starts processes that are a new Python each: no card is pretended in them. Let it fork them: "
+    'multiprocessing.set_start_method("fork").'
+)
 AUTOTUNED_BLOCKS = 16  # of a launch that is made to rank a configuration
 
 
@@ -36,6 +43,21 @@ def install(emulator: Emulator) -> None:
     card = Card(emulator)
     for name, module in LIBRARIES.items():
         hooks.when_imported(name, functools.partial(_apply, module, card))
+    os.register_at_fork(after_in_parent=functools.partial(card.tell, "fork", FORKED))
+    hooks.when_imported("multiprocessing.util", functools.partial(_tell_of_spawned, card))
+
+
+def _tell_of_spawned(card: Card) -> None:
+    """Processes that multiprocessing does not fork begin as a new Python, in which nothing of this is installed."""
+    util: Any = import_module("multiprocessing.util")
+    spawn = util.spawnv_passfds
+
+    def told(*args: Any) -> Any:
+        if b"resource_tracker" not in b"".join(map(os.fsencode, args[1])):  # a helper of multiprocessing's own
+            card.tell("spawn", SPAWNED)
+        return spawn(*args)
+
+    util.spawnv_passfds = told
 
 
 def _apply(module: str, card: Card) -> None:

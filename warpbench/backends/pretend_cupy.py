@@ -7,16 +7,15 @@ bit, and so is its default type. Where CuPy refuses to mix its arrays with NumPy
 from __future__ import annotations
 
 import functools
-import importlib
 import types
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from warpbench.backends import hooks, pretend_cupy_cuda, pretend_cupy_kernels
+from warpbench.backends import pretend_cupy_cuda, pretend_cupy_kernels, pretend_cupyx
 from warpbench.backends.emulated import OnCard
-from warpbench.backends.pretend import Card, nothing, scope
+from warpbench.backends.pretend import Card, nothing
 
 # methods whose result is a scalar of NumPy's and a 0-d array of CuPy's
 _REDUCTIONS = (
@@ -87,7 +86,7 @@ class ndarray(OnCard):  # noqa: N801 - CuPy's name
         return out[0] if out is not None and len(out) == 1 else on_card(result)
 
     def __array_function__(self, func: Any, kinds: Any, args: Any, kwargs: Any) -> Any:
-        return _through(func)(*args, **kwargs)
+        return through(func)(*args, **kwargs)
 
 
 def _reduction(name: str) -> Callable[..., Any]:
@@ -134,7 +133,7 @@ def _refuse_host(values: Any) -> None:
             raise TypeError(f"Unsupported type {type(value)}: a NumPy array; make it CuPy's: cupy.asarray(array)")
 
 
-def _through(function: Callable[..., Any], typed: bool = False) -> Callable[..., Any]:
+def through(function: Callable[..., Any], typed: bool = False) -> Callable[..., Any]:
     """A function of NumPy with CuPy's arrays on both sides. `typed`: CuPy's takes a dtype, NumPy's does not."""
 
     @functools.wraps(function, updated=())
@@ -155,8 +154,6 @@ def install(card: Card) -> None:
     """After the hook has taken over RawKernel and RawModule."""
     import cupy
 
-    cupyx: Any = importlib.import_module("cupyx")  # a package of its own, part of CuPy
-
     ndarray.card = card
     pretend_cupy_kernels.install(card, cupy, on_card)
     for module, theirs in (
@@ -174,11 +171,7 @@ def install(card: Card) -> None:
     for name, one in ours.items():
         setattr(cupy, name, one)
     pretend_cupy_cuda.install(card, cupy)
-    cupyx.rsqrt = _through(lambda x: 1 / np.sqrt(x))
-    cupyx.scatter_add = lambda a, slices, value: a.scatter_add(slices, value)
-    cupyx.empty_pinned, cupyx.zeros_pinned = np.empty, np.zeros
-    cupyx.empty_like_pinned, cupyx.zeros_like_pinned = np.empty_like, np.zeros_like
-    hooks.when_imported("cupyx.profiler", functools.partial(_no_profiler, card))
+    pretend_cupyx.wait(card)
 
 
 def _replace(module: Any, theirs: Any) -> None:
@@ -196,7 +189,7 @@ def _replace(module: Any, theirs: Any) -> None:
             "normal",
             "standard_normal",
         )
-        setattr(module, name, same if isinstance(same, np.ufunc) else _through(same, typed))
+        setattr(module, name, same if isinstance(same, np.ufunc) else through(same, typed))
     if theirs is np.random:
         module.RandomState, module.default_rng = _generator(np.random.RandomState), _generator(np.random.default_rng)
 
@@ -209,7 +202,7 @@ def _generator(make: Callable[..., Any]) -> Callable[..., Any]:
             self._generator = make(seed)
 
         def __getattr__(self, name: str) -> Any:
-            return _through(getattr(self._generator, name), typed=name in ("rand", "randn", "uniform", "normal"))
+            return through(getattr(self._generator, name), typed=name in ("rand", "randn", "uniform", "normal"))
 
     return Generator
 
@@ -240,28 +233,3 @@ def asnumpy(a: Any, stream: Any = None, order: Any = "C", out: Any = None, block
         return np.asarray(a, order=order)
     out[...] = a
     return out
-
-
-def _no_profiler(card: Card) -> None:
-    """cupyx.profiler: the call is made once, its times are NaN."""
-    profiler: Any = importlib.import_module("cupyx.profiler")
-
-    class Result:
-        """What `benchmark` gives."""
-
-        def __init__(self, name: str) -> None:
-            self.name = name
-            self.cpu_times = np.full(1, card.nan("cupyx.profiler.benchmark"))
-            self.gpu_times = np.full((1, 1), np.nan)
-
-        def to_str(self, show_gpu: bool = False) -> str:
-            return f"{self.name}: CPU nan us, GPU nan us"
-
-        __str__ = __repr__ = to_str
-
-    def benchmark(func: Any, args: Any = (), kwargs: Any = None, *more: Any, name: Any = None, **options: Any) -> Any:
-        func(*args, **(kwargs or {}))
-        return Result(name or getattr(func, "__name__", "call"))
-
-    profiler.benchmark = benchmark
-    profiler.time_range = profiler.profile = scope

@@ -30,9 +30,15 @@ _C = {
     "complex128": "complex<double>",
 }  # fmt: skip
 _HEAD = """{includes}
-template <typename T> struct _Raw {{
+template <typename T, int D> struct _Raw {{
   T* _p; long long _n;
+  long long _strides[D];  // in elements
   __device__ T& operator[](long long i) const {{ return _p[i]; }}
+  template <typename I> __device__ T& operator[](const I (&index)[D]) const {{
+    long long at = 0;
+    for (int d = 0; d < D; ++d) at += index[d] * _strides[d];
+    return _p[at];
+  }}
   __device__ long long size() const {{ return _n; }}
 }};
 struct _Indexer {{ long long _n; __device__ long long size() const {{ return _n; }} }};
@@ -160,7 +166,9 @@ class ElementwiseKernel(_Expressions):
             declared.append(f"{constant}{one.type}* _p_{one.name}")
             if one.raw:
                 value = value if value.flags.c_contiguous or out else np.ascontiguousarray(value).view(type(value))
-                before.append(f"_Raw<{one.type}> {one.name} = {{_p_{one.name}, {value.size}}};")
+                strides = ", ".join(str(stride // value.itemsize) for stride in value.strides) or "0"
+                kind = f"_Raw<{one.type}, {max(1, value.ndim)}>"
+                before.append(f"{kind} {one.name} = {{_p_{one.name}, {value.size}, {{{strides}}}}};")
             else:
                 place = _place(value if out else np.broadcast_to(value, shape, subok=True), "i")
                 body.append(f"{constant}{one.type} {'&' if out else ''}{one.name} = _p_{one.name}[{place}];")

@@ -11,6 +11,7 @@ import types
 from collections.abc import Mapping
 from typing import Any
 
+from warpbench import errors
 from warpbench.backends.pretend import Card, scope
 
 # whoever asks from these for a tensor's address wants the host's
@@ -197,6 +198,14 @@ def _patch_cuda(torch: Any, card: Card) -> None:
         return model if model is not None else lambda function: function
 
     torch.compile = not_compiled
+
+    def no_graph(*args: Any, **options: Any) -> Any:
+        raise errors.CapabilityMissing(
+            "CUDA graphs are not emulated: nothing here records launches to play them again. The script was not run "
+            "further. Launch the kernels directly."
+        )
+
+    torch.cuda.CUDAGraph = torch.cuda.graph = torch.cuda.make_graphed_callables = no_graph
 
 
 def _properties(card: Card) -> Any:

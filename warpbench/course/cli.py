@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from warpbench import cli, errors
+from warpbench import cli_common, errors
 
 EPILOG = """\b
 Examples:
@@ -31,7 +31,7 @@ LIMIT_S = 20.0
 
 def examples(*lines: str) -> str:
     """The examples below a command's help."""
-    return cli.examples(*(f"learn {line}" for line in lines))
+    return cli_common.examples(*(f"learn {line}" for line in lines))
 
 
 @app.callback(invoke_without_command=True)
@@ -244,4 +244,4 @@ def _short(path: str | Path) -> str:
 
 def emit(data: Any) -> int:
     """Print plain data as JSON."""
-    return cli.emit(data)
+    return cli_common.emit(data)

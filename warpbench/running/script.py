@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import importlib.machinery
 import os
+import re
 import sys
 import traceback
 import types
@@ -18,6 +19,19 @@ from warpbench import errors
 _OURS = tuple(str(Path(__file__).resolve().parents[2] / name) + os.sep for name in ("warpbench", "ptxvm"))
 _DSLS = tuple(
     f"{os.sep}site-packages{os.sep}{name}{os.sep}" for name in ("triton", "numba_cuda", "numba", "cupy", "torch")
+)
+# What libraries raise where there is no card, once a call has gone round what is pretended.
+_DRIVER_ERRORS = (
+    "cupy_backends.cuda.api.runtime.CUDARuntimeError",
+    "cupy_backends.cuda.api.driver.CUDADriverError",
+    "numba.cuda.cudadrv.error.CudaSupportError",
+)
+_DRIVER = re.compile(
+    "Torch not compiled with CUDA|no NVIDIA driver|dummy base class|CUDA_HOME environment|Could not load CUDA driver"
+)
+NO_DRIVER = (
+    "warpbench: the script's last call above needs NVIDIA's driver or compiler itself, and neither is here. Kernels of "
+    "Triton, Numba and CuPy are emulated, and what is usually called around them. The script was not run to its end."
 )
 UNHANDLED = 1  # exit code of Python after an exception that nobody caught
 
@@ -36,7 +50,7 @@ def load(path: Path) -> Any:
             f"{path} cannot be read: {error.strerror}. A Python script is needed. Nothing was run."
         ) from None
     try:
-        return compile(source, str(path), "exec", dont_inherit=True)
+        return compile(source, str(path.absolute()), "exec", dont_inherit=True)
     except SyntaxError as error:
         said = (error.text or "").strip()
         place = f"{path}:{error.lineno}" if error.lineno else str(path)
@@ -50,9 +64,9 @@ def load(path: Path) -> Any:
 def execute(code: Any, path: Path, arguments: Sequence[str]) -> int:
     """Run a script as `__main__`. Its exit code; what Python says of an exception goes to stderr."""
     module = types.ModuleType("__main__")
-    module.__file__ = str(path)
+    module.__file__ = file = str(path.absolute())
     module.__dict__["__builtins__"] = builtins
-    module.__loader__ = importlib.machinery.SourceFileLoader("__main__", str(path))
+    module.__loader__ = importlib.machinery.SourceFileLoader("__main__", file)
     sys.modules["__main__"] = module
     sys.excepthook = sys.__excepthook__  # the command line has put its own there
     sys.argv = [str(path), *arguments]
@@ -62,11 +76,14 @@ def execute(code: Any, path: Path, arguments: Sequence[str]) -> int:
     except SystemExit as error:
         return _exit_code(error.code)
     except KeyboardInterrupt as error:
-        _tell(error, path)
+        _tell(error, file)
         return errors.INTERRUPTED
     except BaseException as error:
-        _tell(error, path)
-        return UNHANDLED
+        _tell(error, file)
+        if _asks_the_driver(error):
+            print(NO_DRIVER, file=sys.stderr)
+            return errors.NOT_RUN
+        return errors.NOT_RUN if isinstance(error, errors.CapabilityMissing) else UNHANDLED
     return errors.OK
 
 
@@ -80,14 +97,25 @@ def _exit_code(code: Any) -> int:
     return UNHANDLED
 
 
-def _tell(error: BaseException, path: Path) -> None:
+def _asks_the_driver(error: BaseException | None) -> bool:
+    """Whether a library failed, here or first, because there is no driver or no build of it for a card."""
+    if error is None:
+        return False
+    kind = f"{type(error).__module__}.{type(error).__name__}"
+    found = kind in _DRIVER_ERRORS or (
+        isinstance(error, RuntimeError | AssertionError | OSError) and _DRIVER.search(str(error))
+    )
+    return bool(found) or _asks_the_driver(error.__cause__ or error.__context__)
+
+
+def _tell(error: BaseException, file: str) -> None:
     """Print an exception that nobody caught: by the script's own hook if it has one, else its part of the traceback."""
     sys.stdout.flush()
     if sys.excepthook is not sys.__excepthook__:
         sys.excepthook(type(error), error, error.__traceback__)
         return
     said = traceback.TracebackException.from_exception(error)
-    _prune(said, str(path), hasattr(error, "finding") or type(error).__module__.startswith("ptxvm"))
+    _prune(said, file, hasattr(error, "finding") or type(error).__module__.startswith("ptxvm"))
     print("".join(said.format()), end="", file=sys.stderr)
 
 
