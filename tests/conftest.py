@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # pytest's workers share the cores: no threads of torch beside them
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A script's background job: the processes that tests start would ignore Ctrl-C too.

@@ -1,4 +1,4 @@
-"""`python -m tests.kernels.claims sm_90`: compile every rung for an architecture; which claims of the ladders hold?
+"""`python -m tests.kernels.claims sm_90 [operation ...]`: compile every rung; which claims of the ladders hold?
 
 Prints JSON: {rung: {"compiled": [kernel names] or an error, "claims": {claim: [here, in the rung below]}}}. A process
 of its own, because the hooks serve one architecture.
@@ -29,12 +29,13 @@ def shown(claim: str, launches: list[Any]) -> bool:
     return any(mix.shown(claim, launch.ptx, launch.entry) for launch in launches)
 
 
-def main(arch: str) -> None:
+def main(arch: str, *names: str) -> None:
     backend = Emulated(arch)
     digits = arch.removeprefix("sm_")
     card = SimpleNamespace(cc=f"{digits[:-1]}.{digits[-1]}", name=arch)
     out: dict[str, Any] = {}
-    for operation in catalogue.operations().values():
+    for name in names or catalogue.operations():
+        operation = catalogue.operations()[name]
         below: dict[str, list[Any]] = {}  # DSL -> launches of its last rung that compiled
         for rung in operation.ladder:
             if hardware.missing(card, rung.needs):
@@ -60,4 +61,4 @@ def _unsupported(launch: Any) -> list[Any]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
