@@ -84,6 +84,18 @@ def test_the_lines_add_up_to_the_launch(summary):
     assert [one["line"] for one in summary["lines"]] == sorted(one["line"] for one in summary["lines"])
 
 
+def test_the_summary_shows_the_instruction_mix_of_both(summary, capsys):
+    """Two loads, one store and one addition: what a counter speaks of, in PTX and machine code, and the rest."""
+    lines = shown(summary, capsys).splitlines()
+    begin = next(i for i, line in enumerate(lines) if line.endswith("instructions in its code:"))
+    rows = {line.split()[0]: line.split()[1:3] for line in lines[begin + 3 : lines.index("", begin)]}
+    assert rows["LDG"] == ["2", "2"]
+    assert rows["STG"] == ["1", "1"]
+    rest = lines[lines.index("", begin) + 1]
+    assert rest.startswith("else in the machine code: ")
+    assert "1 FADD" in rest.removeprefix("else in the machine code: ").rstrip(".").split(", ")
+
+
 def test_the_summary_names_card_shape_and_tools(summary, capsys):
     text = shown(summary, capsys)
     assert text.startswith(f"{PLAIN}: start here: thread i adds element i\n")
