@@ -145,7 +145,8 @@ def _dot(a: Array, b: Array, c: Array, half: bool, unit_bits: Array) -> Array:
     total = (c * scale).astype(np.int32).astype(np.float64)
     for x, y in _pieces(a, b):
         products = x * y
-        products *= scale
+        same = products.shape[1:] == scale.shape  # not where only C differs between warps
+        products = np.multiply(products, scale, out=products if same else None)
         total += np.add.reduce(products.astype(np.int32), axis=0, dtype=np.int32)  # cut off towards zero
     if not half:  # keep the leading 24 of 53 bits
         total = (total.view(np.int64) & np.int64(-1 << 29)).view(np.float64)

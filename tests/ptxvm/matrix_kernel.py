@@ -15,6 +15,7 @@ CTAS, THREADS, WARP = 3, 64, 32
 LANES = CTAS * THREADS
 GOING = (0, 3, 5)  # warps of the launch that take a branch: other ones in each block, so that their group is flat
 SHAPES = ("both", "thread", "block", "uniform")  # of the registers of a fragment
+OWN = "thread thread both"  # those of A, B and C where they differ: only C from block to block
 RISING = (0b0100, 0b1000, 0b1001, 0b1100, 0b1101, 0b1110)  # two places of four
 ANY_ORDER = (*RISING, 0b0001, 0b0010, 0b0110, 0b0011, 0b0111, 0b1011)
 
@@ -87,7 +88,7 @@ def check_mma(
     opcodes: Sequence[str],
     seed: str,
     spread: int = 2,
-    shapes: Sequence[str] = SHAPES,
+    shapes: Sequence[str] = (*SHAPES, OWN),
     every: int = 1,
     how: str = "",
 ) -> int:
@@ -112,8 +113,8 @@ def check_mma(
             said = metadata(words, rng) if sparse else []
             selector = rng.randrange(selectors(words)) if sparse else 0
             names = [
-                [program.load(f"%{kind}{which}{i}", kind, shape, program.words(v)) for i, v in enumerate(fragment)]
-                for which, fragment in zip("abc", fragments, strict=True)
+                [program.load(f"%{kind}{which}{i}", kind, own, program.words(v)) for i, v in enumerate(fragment)]
+                for which, own, fragment in zip("abc", three(shape), fragments, strict=True)
             ]
             size = numbers[2] * (2 if kinds[0] != "f16" and kinds[3] == "f16" else 1)
             target = [program.register(f"%{kind}d{i}", kind) for i in range(size)]
@@ -121,7 +122,7 @@ def check_mma(
             text = f"{'@%p ' if how == 'guarded' else ''}{opcode} "
             text += ", ".join(f"{{{', '.join(n)}}}" for n in (target, *names))
             if sparse:
-                text += f", {program.load('%e', 'b32', shape, program.words(said))}, {selector}"
+                text += f", {program.load('%e', 'b32', three(shape)[0], program.words(said))}, {selector}"
             program.add(f"{text};")
             runs.append(
                 (opcode, words, shape, fragments, said, selector, [program.store(t, int(kind[1:])) for t in target])
@@ -130,7 +131,7 @@ def check_mma(
     results = program.launch()
     for opcode, words, shape, fragments, said, selector, slots in runs:
         d_kind = matrix.parts(words)[1][0]
-        places = program.place[shape]
+        places = [program.place[own] for own in three(shape)]
         for first in warps:
             lanes = range(first, first + WARP)
             mask = (1 << (64 if d_kind == "f64" else 32)) - 1
@@ -139,13 +140,22 @@ def check_mma(
                     f"{opcode}: not kept"
                 )
                 continue
-            given = [[[register[places[lane]] for register in f] for lane in lanes] for f in fragments]
-            data = [said[places[lane]] for lane in lanes] if said else []
+            given = [
+                [[register[at[lane]] for register in f] for lane in lanes]
+                for at, f in zip(places, fragments, strict=True)
+            ]
+            data = [said[places[0][lane]] for lane in lanes] if said else []
             for (lane, i), want in matrix.mma(words, *given, data, selector, every).items():
                 got = matrix.values_of_c([results[slot][first + lane] & mask for slot in slots], d_kind)[i]
                 where = f"{opcode}, {shape}, lane {first + lane}, element {i}"
                 assert agrees(d_kind, got, want), f"{where}: {got:#x}, not {want:#x}"
     return len(runs)
+
+
+def three(shape: str) -> list[str]:
+    """The shapes of the registers of A, B and C."""
+    words = shape.split()
+    return words if len(words) == 3 else words * 3
 
 
 def selectors(words: Sequence[str]) -> int:
