@@ -30,11 +30,10 @@ from ptxvm.memory import Memory
 from ptxvm.order import Order
 from ptxvm.shadow import (
     ATOMIC,
+    ATOMICS,
     CTA,
     CTA_FIELD,
     EVENT_SHIFT,
-    OTHER_LANES,
-    OTHER_WARPS,
     OWNER,
     READERS,
     SHELF,
@@ -200,6 +199,8 @@ class RaceDetector:
             if shadow.last_write > floor:
                 cells, record = shadow.lanes(e)
                 self._compare(e, shadow, WRITERS, cells, record, floor)
+                if shadow.last_atomic > floor and not strong:
+                    self._against_three(e, shadow, ATOMICS, cells, record, floor)
             shadow.put_read(e, floor)
         else:
             self._write(e, shadow, floor)
@@ -212,7 +213,7 @@ class RaceDetector:
 
     def _write(self, e: Event, shadow: Shadow, floor: int) -> None:
         shadow.work_off(e, floor)
-        if shadow is self._global and shadow.last_read <= floor:
+        if shadow is self._global and not e.atomic and max(shadow.last_read, shadow.last_atomic) <= floor:
             block = shadow.block(e)
             if block is not None and (shadow.last_write <= floor or int(block[0].max()) < (floor + 1) << EVENT_SHIFT):
                 block[0][...] = block[1]  # nobody has been there, and no two lanes meet
@@ -224,17 +225,21 @@ class RaceDetector:
         if shadow.last_write > floor:
             self._compare(e, shadow, WRITERS, cells, record, floor)
         if shadow.last_read > floor:
-            self._against_readers(e, shadow, cells, record, floor)
+            self._against_three(e, shadow, READERS, cells, record, floor)
+        if e.atomic:
+            shadow.put_atomic(e, cells, record, floor)
+            return
+        if shadow.last_atomic > floor:
+            self._against_three(e, shadow, ATOMICS, cells, record, floor)
         writers = shadow.table(WRITERS, int(cells.min()), int(cells.max()) + 1)
         writers[cells] = record
         shadow.last_write = e.number
-        if not e.atomic:
-            left = writers.take(cells)
-            beaten = np.flatnonzero(left != record)
-            if beaten.size:
-                beaten = beaten[differ(e.access, cells, beaten, self.shift, self._alike(shadow))]
-            if beaten.size:
-                self._report(e, shadow, beaten, cells, left, record, "write")
+        left = writers.take(cells)
+        beaten = np.flatnonzero(left != record)
+        if beaten.size:
+            beaten = beaten[differ(e.access, cells, beaten, self.shift, self._alike(shadow))]
+        if beaten.size:
+            self._report(e, shadow, beaten, cells, left, record, "write")
 
     def _alike(self, shadow: Shadow) -> bool:
         """Whether one CTA is looked at for all."""
@@ -248,9 +253,9 @@ class RaceDetector:
         per_cta = shadow.cells if shadow is self._shared else 0
         return change(a, self._memory, cells, at, self.shift, per_cta, ctas)
 
-    def _against_readers(self, e: Event, shadow: Shadow, cells: Array, record: Array, floor: int) -> None:
-        """Compare a write with the three tables of readers; a lane that conflicts with several is reported once."""
-        tables = [which for which in (READERS, OTHER_WARPS, OTHER_LANES) if shadow.has(which)]
+    def _against_three(self, e: Event, shadow: Shadow, first: int, cells: Array, record: Array, floor: int) -> None:
+        """Compare with the three tables of readers or of atomics. A lane that conflicts with several is told once."""
+        tables = [which for which in range(first, first + 3) if shadow.has(which)]
         left: Array | None = None  # lanes that no conflict was found for
         hot = False
         for which in tables:
@@ -259,7 +264,7 @@ class RaceDetector:
             if at is not None and at.size:
                 left = np.ones(cells.size, bool) if left is None else left
                 left[at] = False
-        if hot:  # whoever conflicts with these readers conflicts with this write too
+        if hot and e.access.kind != "load":  # whoever conflicts with these conflicts with this write too
             for which in tables:
                 shadow.clear(which, cells)
 
@@ -289,7 +294,7 @@ class RaceDetector:
             if alike.any():
                 at = at[~alike | self._change(e.access, shadow, cells, at)]
         if at.size:
-            self._report(e, shadow, at, cells, found, record, "write" if which == WRITERS else "read")
+            self._report(e, shadow, at, cells, found, record, "read" if READERS <= which < ATOMICS else "write")
         return at
 
     def _of_site(self, found: Array, site: Site) -> Array:

@@ -2,14 +2,15 @@
 
 A record is one int64, 0 for nobody:
 
-    bits 0-9    thread in its CTA             bit 34      atomic, or strong like one
+    bits 0-9    thread in its CTA             bit 34      strong: an atomic, or a read like one
     bits 10-33  number of the CTA among       bits 35-    number of the access
                 those run (global memory)
 
 Accesses are numbered on and on, so an old record is a small number, and a table that served another launch needs no
-clearing. Kept are the last writer; the last reader; the last reader of another warp than that; and the last reader of
-another lane of its warp. Of two CTAs that read a global word, one is in each of the first two. With these four, a write
-that conflicts with any reader finds one.
+clearing. Kept are the last writer, and of readers, who do not conflict with each other, three: the last one; the last
+of another warp than that; and the last of another lane of its warp. Of two CTAs that read a global word, one is in each
+of the first two. With these, a write that conflicts with any reader finds one. Atomics do not conflict with each other
+either, so three of them are kept in the same way.
 
 Reads are cheap: they are only put on a list. A write first works off the reads on the list that touch its range; a
 barrier of all CTAs throws the list away.
@@ -35,7 +36,9 @@ ATOMIC = 1 << OWNER_BITS
 EVENT_SHIFT = OWNER_BITS + 1
 WARP_SHIFT = 5  # of an owner: thread to warp, the CTA above it
 
-WRITERS, READERS, OTHER_WARPS, OTHER_LANES = range(4)
+WRITERS, READERS, ATOMICS = 0, 1, 4  # the latter two: the first of three tables
+OTHER_WARP, OTHER_LANE = 1, 2  # the table of the last one of another warp, of another lane: so many behind the first
+TABLES = 7
 STEP = 1 << 16  # cells of a table that are made at once
 MAX_PENDING = 1024
 MAX_PENDING_BYTES = 32 << 20
@@ -147,11 +150,12 @@ class Shadow:
     def __init__(self, cells: int, rows: int, shift: int, start: int) -> None:
         self.cells, self.rows, self.shift = cells, rows, shift
         self.uniform = True
-        self._narrow: list[_Table | None] = [None] * 4
-        self._wide: list[_Table | None] = [None] * 4
+        self._narrow: list[_Table | None] = [None] * TABLES
+        self._wide: list[_Table | None] = [None] * TABLES
         self.pending: list[Event] = []
         self.pending_bytes = 0
-        self.last_write = self.last_read = start  # number of the newest write, and of the newest read worked off
+        # Numbers of the newest write, of the newest that was atomic, and of the newest read worked off.
+        self.last_write = self.last_atomic = self.last_read = start
 
     # -- tables --------------------------------------------------------------------------------------------------
     def _table(self, which: int) -> _Table:
@@ -180,12 +184,12 @@ class Shadow:
     def close(self, clock: int) -> None:
         """The launch is over: others may have the tables."""
         SHELF.give([t for t in (*self._narrow, *self._wide) if t is not None], clock)
-        self._narrow, self._wide = [None] * 4, [None] * 4
+        self._narrow, self._wide = [None] * TABLES, [None] * TABLES
 
     def start(self, rows: int) -> None:
         """A new batch begins; records until now are ordered before all that follows."""
         if rows > self.rows:
-            self._wide = [None] * 4
+            self._wide = [None] * TABLES
         self.rows = rows
         self.forget()
 
@@ -201,7 +205,7 @@ class Shadow:
             return
         self.uniform = False
         for which, narrow in enumerate(self._narrow):
-            newest = self.last_write if which == WRITERS else self.last_read
+            newest = self.last_write if which == WRITERS else self.last_atomic if which >= ATOMICS else self.last_read
             if narrow is not None and newest > floor:
                 wide = self.table(which, 0, self.rows * self.cells)[: self.rows * self.cells]
                 wide.reshape(self.rows, self.cells)[:] = narrow.touch(0, self.cells)[: self.cells]
@@ -283,35 +287,43 @@ class Shadow:
 
     def _work_off(self, e: Event, floor: int) -> None:
         cells, record = self.lanes(e)
-        if not cells.size:
-            return
-        self.last_read = max(self.last_read, e.number)
+        if cells.size:
+            self.last_read = max(self.last_read, e.number)
+            self._put(READERS, cells, record, floor)
+
+    def put_atomic(self, e: Event, cells: Array, record: Array, floor: int) -> None:
+        """Remember an atomic, or a write that is strong like one: its cells, at least one, and what they shall hold."""
+        self.last_write = self.last_atomic = e.number
+        self._put(ATOMICS, cells, record, floor)
+
+    def _put(self, first: int, cells: Array, record: Array, floor: int) -> None:
+        """Bring the three tables of readers or of atomics up to date."""
         oldest = (floor + 1) << EVENT_SHIFT
         low, high = int(cells.min()), int(cells.max()) + 1
-        readers = self.table(READERS, low, high)
-        before = readers.take(cells)
-        readers[cells] = record
-        after = readers.take(cells)
+        table = self.table(first, low, high)
+        before = table.take(cells)
+        table[cells] = record
+        after = table.take(cells)
         earlier = (before >= oldest) & ((before ^ record) & OWNER != 0)
         if earlier.any():
-            self._put_others(cells[earlier], before[earlier], record[earlier], oldest)
+            self._put_others(first, cells[earlier], before[earlier], record[earlier], oldest)
         beaten = after != record  # other lanes of this very instruction
         if beaten.any():
-            self._put_others(cells[beaten], record[beaten], after[beaten], oldest)
+            self._put_others(first, cells[beaten], record[beaten], after[beaten], oldest)
 
-    def _put_others(self, cells: Array, other: Array, last: Array, oldest: int) -> None:
-        """Readers beside the last one, by how they stand to it."""
+    def _put_others(self, first: int, cells: Array, other: Array, last: Array, oldest: int) -> None:
+        """Those beside the last one, by how they stand to it."""
         low, high = int(cells.min()), int(cells.max()) + 1
         apart = (other ^ last) & OWNER
         lane = apart >> WARP_SHIFT == 0
         if lane.any():
-            self.table(OTHER_LANES, low, high)[cells[lane]] = other[lane]
+            self.table(first + OTHER_LANE, low, high)[cells[lane]] = other[lane]
         warp = ~lane
         if warp.any():
             where = cells[warp]
-            table = self.table(OTHER_WARPS, low, high)
+            table = self.table(first + OTHER_WARP, low, high)
             kept = table.take(where)
-            # a reader of another CTA stays: no barrier orders it
+            # one of another CTA stays: no barrier orders it
             stays = (apart[warp] & CTA_FIELD == 0) & (kept >= oldest) & ((kept ^ last[warp]) & CTA_FIELD != 0)
             go = ~stays
             table[where[go]] = other[warp][go]

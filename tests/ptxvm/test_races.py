@@ -202,6 +202,24 @@ def test_atomics_race_with_plain_accesses_only():
     assert fact.detail.startswith("atomic and read")
 
 
+@pytest.mark.parametrize("later", ["load", "store"])
+@pytest.mark.parametrize("reader", [0, 1, 2])
+def test_an_atomic_of_another_warp_is_not_hidden_by_one_of_the_own_warp(reader, later):
+    """A warp operation orders a warp's own atomics, whichever warp's was the last at the word."""
+    w = Watch(threads=96)
+    w.touch("atomic", lambda c, t: 0 * t)
+    w.sync()
+    w.touch(later, lambda c, t: 0 * t, mask=lambda c, t: t == 32 * reader)
+    (fact,) = w.facts()
+    assert fact.detail.startswith("atomic and ")
+    assert fact.sides[0][3] // 32 != reader
+    w = Watch(threads=96)
+    w.touch("atomic", lambda c, t: 4 * (t // 32))
+    w.sync()
+    w.touch(later, lambda c, t: 4 * (t // 32), mask=lambda c, t: t % 32 == 7)
+    assert not w.facts()
+
+
 def test_a_read_before_an_atomic_races():
     w = Watch()
     w.touch("load", lambda c, t: 0 * t)
