@@ -5,6 +5,8 @@
                   Lanes of an atomic that meet at one address go one after another: a piece counts as often as its
                   fullest address has lanes, so 32 lanes that add to one word count 32
     bytes         active lanes times the width of the access
+    lanes         active lanes of these accesses; lanes off: the others of the warps that came to the instruction,
+                  whether a branch, the end of the block or a predicate switched them off
     wavefronts    passes that a shared-memory request takes: for each group of lanes the greatest number of distinct
                   4-byte words in one of the 32 banks. A group is the warp for up to 4 bytes a lane, half of it for 8
                   and a quarter for 16. Two such groups of a load go together, as one, if in the whole warp every
@@ -99,7 +101,9 @@ class Counting:
         elif a.space == "local":
             counters.local_requests += _active_warps(a.group, table, lanes)
         if a.kind == "atomic":
-            counters.atomics += _active_lanes(a.group, table, lanes)
+            active = _active_lanes(a.group, table, lanes)
+            counters.atomics += active
+            counters.shared_atomics += active if a.space == "shared" else 0
             counters.atomic_contention = max(counters.atomic_contention, _meetings(table, lanes)[0])
 
     # -- global memory -------------------------------------------------------------------------------------------
@@ -109,6 +113,8 @@ class Counting:
         requests, sectors, lanes = (
             self._coalesced(a, touched) or self._shifted(a, touched) or self._scattered(a, a.address, touched)
         )
+        counters.global_lanes += lanes
+        counters.global_lanes_off += WARP * a.group.warp_count() - lanes
         if load:
             counters.global_load_requests += requests
             counters.global_load_sectors += sectors

@@ -105,11 +105,14 @@ class Counters:
     global_store_requests: int = 0
     global_store_sectors: int = 0
     global_store_bytes: int = 0
+    global_lanes: int = 0  # that took part in accesses of global memory
+    global_lanes_off: int = 0  # of the same warps, those that were switched off
     shared_requests: int = 0
     shared_wavefronts: int = 0
     shared_wavefronts_ideal: int = 0
     local_requests: int = 0
     atomics: int = 0
+    shared_atomics: int = 0  # those of them on shared memory
     atomic_contention: int = 0  # greatest multiplicity of one address within a warp
     barriers: int = 0  # warps that executed one
     divergent_branches: int = 0

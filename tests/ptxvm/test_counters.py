@@ -62,11 +62,21 @@ def test_only_active_lanes_count(active):
     assert c.global_load_requests == warps
     assert c.global_load_sectors == warps * -(-active // 8)
     assert c.global_load_bytes == warps * active * 4
+    assert (c.global_lanes, c.global_lanes_off) == (warps * active, warps * (32 - active))
+
+
+def test_lanes_that_a_branch_or_the_end_of_the_block_leaves_out_are_off():
+    branch = "and.b32 %r2, %t, 31; setp.ge.s32 %p1, %r2, 5; @%p1 bra END; st.global.f32 [%yi], %f1; END:"
+    c = count(branch)
+    assert (c.global_lanes, c.global_lanes_off) == (32 * 5, 32 * 27)
+    c = count("st.global.f32 [%yi], %f1;", grid=1, block=40)
+    assert (c.global_lanes, c.global_lanes_off) == (40, 24)
 
 
 def test_a_warp_without_an_active_lane_makes_no_request():
     c = count("setp.lt.s32 %p1, %t, 32; @%p1 st.global.f32 [%yi], %f1;")
     assert c.global_store_requests == 4, "one warp of each of four blocks"
+    assert c.global_lanes_off == 4 * 7 * 32, "the other seven come to the instruction all the same"
 
 
 TILE = ".shared .align 16 .b8 s[65536];"
@@ -221,11 +231,13 @@ def add_at(index: str, space: str) -> str:
 )
 def test_atomics_that_meet_go_one_after_another(index, sectors, wavefronts):
     c = count(add_at(index, "global"))
+    assert (c.atomics, c.shared_atomics) == (1024, 0)
     assert c.global_store_requests == 32
     assert c.global_store_sectors == 32 * sectors
     c = count(add_at(index, "shared"), shared=TILE)
     assert c.shared_wavefronts - 32 == 32 * wavefronts
     assert c.shared_wavefronts_ideal == 2 * 32
+    assert (c.atomics, c.shared_atomics) == (1024, 1024)
 
 
 def test_only_active_lanes_of_an_atomic_meet():

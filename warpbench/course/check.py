@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import linecache
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,8 @@ from typing import Any
 from warpbench import catalogue as operations
 from warpbench import check as engine
 from warpbench.contract import Operation, Rung
-from warpbench.course import figures
+from warpbench.counts import counted_case
+from warpbench.course import compiled, figures, order
 from warpbench.course.catalogue import Exercise, find, load
 from warpbench.course.contain import Stopped, contained
 from warpbench.course.findings import Finding, finding, name_print_storm, raised, sort, translated
@@ -54,12 +55,19 @@ class Trial:
     rung: Rung  # what the engine calls it
     backend: Any
     begin: Callable[[str], None]  # is told each case before it starts
+    figures: Sequence[figures.Figure]
+    targets: Mapping[str, float]  # entry of `checks` -> what is allowed, where that is not the author's limit
+
+    def call(self, variant: Variant) -> Callable[..., None]:
+        """The learner's function with a variant's keyword arguments."""
+        return partial(_guarded, self.function, variant)
 
 
 def perform(task: dict[str, Any], backend: Any, begin: Callable[[str], None]) -> dict[str, Any]:
     """The worker's task "learn": check an exercise's files in task["folder"] (None: where the learner edits them).
 
-    `marks` False leaves out the comparison of what stands around the marks; `execute` False compiles only.
+    `marks` False leaves out the comparison of what stands around the marks; `execute` False compiles only; `targets`
+    holds what the figures may reach on this architecture, by entry of `checks`.
     """
     exercise = find(load(Path(task["root"])), task["rung"])
     folder = Path(task["folder"]) if task.get("folder") else exercise.path().parent
@@ -71,7 +79,8 @@ def perform(task: dict[str, Any], backend: Any, begin: Callable[[str], None]) ->
         if function is not None:
             rung = Rung(f"in_{exercise.dsl}:{exercise.id}", exercise.objective)
             operation = operations.operations()[exercise.operation]
-            trial = Trial(exercise, files, function, operation, rung, backend, begin)
+            wanted = [figures.parse(text) for text in exercise.checks]
+            trial = Trial(exercise, files, function, operation, rung, backend, begin, wanted, task.get("targets") or {})
             (_execute if task.get("execute", True) else _compile)(trial, answer)
     name_print_storm(answer.findings)
     return dict(answer.__dict__)
@@ -83,14 +92,26 @@ def _execute(trial: Trial, answer: Answer) -> None:
     if answer.findings or answer.verdict == "not executed":
         return
     answer.level = "bronze"
-    for text in trial.exercise.checks:
-        figure = figures.parse(text)
-        found = figures.measure(figure, runs, [str(path) for path in trial.files])
-        answer.figures.append({"check": text, "value": found.value, "ok": found.ok})
-        if not found.ok:
-            answer.findings.append(_off_target(trial.exercise, figure, found))
+    launches = [launch for run in runs for launch in run.launches]
+    _hold(trial, answer, runs, launches)
     if not answer.findings:
         answer.level, answer.verdict = "silver", "pass"
+
+
+def _hold(trial: Trial, answer: Answer, runs: Sequence[figures.Run], launches: Sequence[Any]) -> None:
+    """Hold every figure against what was counted (no runs: only those of the compiled kernels)."""
+    files, arch = [str(path) for path in trial.files], trial.backend.arch
+    for figure in trial.figures:
+        target = trial.targets.get(figure.text)
+        if figure.quantity == "C4" or not figure.on(arch) or not (figure.static or runs):
+            continue
+        if figure.static:
+            found = compiled.measure(figure, launches, files, arch, target)
+        else:
+            found = figures.measure(figure, runs, target)
+        answer.figures.append({"check": figure.text, "arch": arch, "value": found.value, "ok": found.ok})
+        if not found.ok:
+            answer.findings.append(_off_target(trial.exercise, figure, found))
 
 
 # -- bronze --------------------------------------------------------------------------------------------------------
@@ -98,22 +119,37 @@ def _bronze(trial: Trial, answer: Answer) -> list[figures.Run]:
     """All cases with every variant, up to the first that fails. Returns the runs that figures are taken from."""
     runs: list[figures.Run] = []
     operation = trial.operation
+    ordered, launched = "C4" in trial.exercise.checks, False
     for case, variant in _cases(trial):
         judged, launches, findings, told = _one(trial, case, variant)
         answer.cases += 1
+        launched = launched or bool(launches)
         if judged["verdict"] == "not executed":
             answer.verdict, answer.reason = "not executed", judged["reason"]
             return runs
         known = [(one["code"], one["lines"]) for one in answer.told]
         answer.told += [one for one in told if (one["code"], one["lines"]) not in known]
         if findings:
+            if ordered and findings[0]["code"] == "C1":  # wrong in one order, right in another: that is the cause
+                findings = order.check(trial, case, variant) or findings
             answer.findings = _with_pattern(trial, case, variant, findings)
             return runs
         ordinary = case.schedule is None and not case.adversarial
         if ordinary and case.sizes in operation.shapes.tiny:  # as in `counts`: whole warps, so ideal figures are exact
-            least = operation.bytes_read(case.sizes, case.dtype) + operation.bytes_written(case.sizes, case.dtype)
-            runs.append(figures.Run(_name(case, variant), least, launches))
+            runs.append(_counted(operation, case, name_of(case, variant), launches))
+    if not launched:
+        no_kernel = "no kernel was launched: whatever computed these values, it was not the exercise's kernel"
+        answer.findings = [finding("E2", trial.exercise, trial.files[0].name, no_kernel)]
+    elif ordered:
+        answer.findings = order.check_largest(trial)
     return runs
+
+
+def _counted(operation: Operation, case: engine.Case, name: str, launches: Sequence[Any]) -> figures.Run:
+    shape, dtype = case.sizes, case.dtype
+    tensors = engine.place(operation, case).by_name.values()
+    most = max(tensor.numel() for tensor in tensors)
+    return figures.Run(name, operation.bytes_read(shape, dtype), operation.bytes_written(shape, dtype), most, launches)
 
 
 def _cases(trial: Trial) -> Iterator[tuple[engine.Case, Variant]]:
@@ -122,7 +158,7 @@ def _cases(trial: Trial) -> Iterator[tuple[engine.Case, Variant]]:
             yield case, variant
 
 
-def _name(case: engine.Case, variant: Variant) -> str:
+def name_of(case: engine.Case, variant: Variant) -> str:
     """`BLOCKS=1, n=1000, f32, seed 1`"""
     return ", ".join([*(f"{name}={value}" for name, value in variant.items()), str(case)])
 
@@ -131,11 +167,12 @@ def _one(
     trial: Trial, case: engine.Case, variant: Variant
 ) -> tuple[engine.Result, Sequence[Any], list[Finding], list[Finding]]:
     """One case: the engine's verdict, the launches, the findings that fail and those that are only told."""
-    name = _name(case, variant)
+    name = name_of(case, variant)
     trial.begin(name)
-    call = partial(_guarded, trial.function, variant)
     try:
-        judged, launches = engine.run_case(trial.operation, trial.rung, call, case, trial.backend, trial.files)
+        judged, launches = engine.run_case(
+            trial.operation, trial.rung, trial.call(variant), case, trial.backend, trial.files
+        )
     except MemoryError as error:
         return {"verdict": "fail"}, (), [raised(trial.exercise, error, trial.files)], []
     findings, told = sort(trial.exercise, trial.files, judged["findings"], name)
@@ -161,29 +198,46 @@ def _with_pattern(trial: Trial, case: engine.Case, variant: Variant, findings: l
     again = _one(trial, larger, variant)[2]
     if not again or again[0]["pattern"] in ("", "other"):
         return findings
-    again[0]["evidence"].append(f"the smallest case that fails: {_name(case, variant)}")
+    again[0]["evidence"].append(f"the smallest case that fails: {name_of(case, variant)}")
     return again
 
 
 # -- compile only, silver ------------------------------------------------------------------------------------------
 def _compile(trial: Trial, answer: Answer) -> None:
-    """Compile for an architecture that is not executed: one case, each variant."""
+    """Compile for an architecture that is not executed: the shape that is counted and the smallest, each variant."""
+    cases = [counted_case(trial.operation, trial.rung), next(_cases(trial))[0]]
+    launches: list[Any] = []
+    for case in dict.fromkeys(cases):
+        for variant in trial.exercise.variants:
+            made = _compiled(trial, case, variant, answer)
+            if answer.findings:
+                return
+            launches += made if case == cases[0] else ()
+    _hold(trial, answer, (), launches)
+    if not answer.findings:
+        answer.level, answer.verdict = "silver", "pass"
+
+
+def _compiled(trial: Trial, case: engine.Case, variant: Variant, answer: Answer) -> Sequence[Any]:
+    """The launches of a case, none executed; a finding in the answer where there are none, or cannot be here."""
     arch = trial.backend.arch
-    case = next(iter(engine.cases(trial.operation, trial.rung, full=False)))
-    for variant in trial.exercise.variants:
-        trial.begin(f"compiling for {arch}")
-        tensors = engine.place(trial.operation, case)
-        call = partial(_guarded, trial.function, variant, *tensors.arguments.values())
-        try:
-            trial.backend.run(call, tensors.by_name, case, False)
-        except Exception as error:
-            found = trial.backend.explain(error, trial.files)
-            if found is None:
-                raise
-            refused = {**found, "code": "X5"}
-            answer.findings = [translated(trial.exercise, refused, trial.files, f"{arch}, {_name(case, variant)}")]
-            return
-    answer.level, answer.verdict = "silver", "pass"
+    trial.begin(f"compiling for {arch}")
+    tensors = engine.place(trial.operation, case)
+    place = f"{arch}, {name_of(case, variant)}"
+    try:
+        call = partial(trial.call(variant), *tensors.arguments.values())
+        launches: Sequence[Any] = trial.backend.run(call, tensors.by_name, case, False)
+    except Exception as error:
+        found = trial.backend.explain(error, trial.files)
+        if found is None:
+            raise
+        refused = {**found, "code": "X5"}
+        answer.findings = [translated(trial.exercise, refused, trial.files, place)]
+        return ()
+    problem = compiled.exceeds(launches, arch)
+    if problem:
+        answer.findings = [finding("X5", trial.exercise, trial.files[0].name, [problem, f"at {place}"])]
+    return launches
 
 
 def _off_target(exercise: Exercise, figure: figures.Figure, found: figures.Measured) -> Finding:
