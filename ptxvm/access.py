@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import linecache
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -24,6 +25,22 @@ class Site:
     ins: Instruction
     source: Source | None
     provenance: frozenset[str]  # pointer parameters that its address may come from; empty = unknown
+
+
+def source_of(site: Site, calls: Iterable[Site]) -> Source | None:
+    """The line of an instruction; of the innermost of these calls that has one where it has none itself."""
+    return site.source or next((call.source for call in calls if call.source), None)
+
+
+def line_of(site: Site, calls: Iterable[Site]) -> str:
+    """`on line 30`."""
+    source = source_of(site, calls)
+    return f"on line {source.line}" if source else f"on PTX line {site.ins.ptx_line}"
+
+
+def source_text(source: Source | None) -> str:
+    """The learner's line, stripped; empty where there is none or the file cannot be read."""
+    return linecache.getline(source.file, source.line).strip() if source else ""
 
 
 @dataclass(slots=True)

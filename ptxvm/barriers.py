@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ptxvm.access import Site
+from ptxvm.access import Site, line_of, source_of, source_text
 from ptxvm.calls import Context, as_dtype
 from ptxvm.codegen.control import Reduction
 from ptxvm.errors import Fault
 from ptxvm.group import Array, Group
-from ptxvm.machine import source_text
 from ptxvm.report import Finding
 from ptxvm.types import DTYPES
 
@@ -206,20 +205,20 @@ class Barriers:
         for w in self.waiting:
             here = int(np.count_nonzero(np.broadcast_to(w.group.ctas == cta, w.group.shape)))
             if here:
-                line = f"line {w.site.source.line}" if w.site.source else f"PTX line {w.site.ins.ptx_line}"
                 wants = "" if w.count is None else f" which wants {w.count}"
-                parts.append(f"{here} wait at barrier {w.name} on {line}{wants}")
+                parts.append(f"{here} wait at barrier {w.name} {line_of(w.site, w.context.calls)}{wants}")
         return f"{', '.join(parts)}; {int(self.exited[cta])} have returned" if parts else ""
 
     def _finding(self, kind: str, detail: str, wait: Waiting, cta: int, count: int = 1) -> Finding:
         inside = wait.group.ctas == cta
         tids = wait.group.tids if wait.group.product else wait.group.tids[inside[:, 0]]
+        source = source_of(wait.site, wait.context.calls)
         return Finding(
             kind=kind,
             detail=detail,
-            file=wait.site.source.file if wait.site.source else None,
-            line=wait.site.source.line if wait.site.source else None,
-            text=source_text(wait.site),
+            file=source.file if source else None,
+            line=source.line if source else None,
+            text=source_text(source),
             block=self.machine.block_coordinates(cta),
             thread=self.machine.thread_coordinates(int(tids.flat[0])),
             count=count,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ptxvm.access import Site
 from ptxvm.errors import LaneFault
 from ptxvm.group import Array, Group
 from ptxvm.link import MOST_STACK_BYTES, STACK_ALIGNMENT, TOP
@@ -35,15 +36,17 @@ MOST_CALLS = 512  # calls within each other; a card's default stack of 1 KiB a t
 class Context:
     """The calls that some threads are in: `path` holds the blocks that call.
 
+    calls    the instructions that call, the innermost first
     kept     (register of the caller, its name meanwhile), of the innermost call
     saved    all such names of all calls
     """
 
-    __slots__ = ("_known", "compiled", "kept", "parent", "path", "saved")
+    __slots__ = ("_known", "calls", "compiled", "kept", "parent", "path", "saved")
 
     def __init__(self, compiled: Compiled, parent: Context | None = None, call: int = -1) -> None:
         self.compiled, self.parent = compiled, parent
         self.path: Path = ()
+        self.calls: tuple[Site, ...] = ()
         self.kept: tuple[tuple[str, str], ...] = ()
         self.saved: frozenset[str] = frozenset({TOP}) if compiled.has_alloca else frozenset()
         self._known: dict[int, frozenset[str]] = {}
@@ -52,6 +55,8 @@ class Context:
             depth = len(parent.path)
             wanted = compiled.graph.live_in[block.successors[0]] - set(block.results)
             self.path = (*parent.path, call)
+            assert block.end is not None
+            self.calls = (block.end, *parent.calls)
             self.kept = tuple((name, f"{depth}|{name}") for name in sorted(wanted | HIDDEN))
             self.saved = parent.saved | {name for _, name in self.kept} | HIDDEN
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import numpy as np
 
-from ptxvm.access import Site
+from ptxvm.access import Site, source_text
 from ptxvm.arena import Allocation, Arena, contiguous
 from ptxvm.arguments import DeviceArray, Limits, Pointer, by_parameter, check_launch, dim3, pack, pointer_of
 from ptxvm.codegen.blocks import Compiled, compile_function
@@ -19,7 +19,7 @@ from ptxvm.counters import Counting
 from ptxvm.errors import Fault, LaunchError
 from ptxvm.frames import FramedMemory
 from ptxvm.group import Array
-from ptxvm.machine import Dim3, Findings, Layout, Machine, source_text
+from ptxvm.machine import Dim3, Findings, Layout, Machine
 from ptxvm.quiet import read_only_sites
 from ptxvm.races import RaceDetector
 from ptxvm.report import KINDS, Finding, Report
@@ -384,7 +384,7 @@ def _note_races(races: RaceDetector, machine: Machine) -> None:
 
 
 def _race_text(site: Site, kind: str) -> str:
-    return f"{source_text(site)}   ({kind})".strip()
+    return f"{source_text(site.source)}   ({kind})".strip()
 
 
 def _fill(report: Report, findings: Findings, counting: Counting | None) -> None:

@@ -6,7 +6,6 @@ into a `Finding` in the learner's coordinates.
 
 from __future__ import annotations
 
-import linecache
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ptxvm import atomics, mma
-from ptxvm.access import Site
+from ptxvm.access import Site, source_of, source_text
 from ptxvm.arena import NULL_BYTES, Allocation
 from ptxvm.asynchronous import CopyQueue
 from ptxvm.errors import Fault, LaneFault, Unsupported
@@ -88,13 +87,19 @@ class Machine:
         self.services = services or Services(Output(), None)
         self.frame: Array | None = None  # where local variables begin, of the call that runs; None in the kernel itself
         self.functions = {address: name for name, address in layout.functions.items()}
+        self.calls: tuple[Site, ...] = ()  # that the threads which run are in, the innermost first
         self.visits = 0
+        # (CTAs, warps) uint64: a bit for each lane that has not returned
+        lanes = [min(WARP, memory.threads - first) for first in range(0, memory.threads, WARP)]
+        self.alive = np.tile(np.array([(1 << n) - 1 for n in lanes], np.uint64), (memory.ctas, 1))
+        self._all_alive = memory.threads % WARP == 0
         memory.report = self.note
         threads = np.arange(block[0] * block[1] * block[2], dtype=np.int64)
         self._tids = _unravel(threads, block)  # x, y, z of each thread, uint32
         self._ctaids = _unravel(cta_ids, grid)
         self._dynamic = dynamic_shared_bytes
         self._workspace = workspace  # address of the words by which a cooperative grid waits for itself
+        self._turned = False  # the top bit of the second one: it turns when all blocks have come to the grid's barrier
 
     # -- values --------------------------------------------------------------------------------------------------
     def special(self, g: Group, name: str) -> Array:
@@ -204,7 +209,13 @@ class Machine:
                 result[lanes] = old
             if old is None or not np.array_equal(old, view.view(dtype)[index]):
                 self.memory.changes += 1
+        if self._workspace and self.races is not None and self._grid_turned() != self._turned:
+            self._turned = not self._turned
+            self.races.grid_barrier()
         return result
+
+    def _grid_turned(self) -> bool:
+        return bool(self.memory.arena.views[4][(self._workspace >> 2) + 1] >> 31)
 
     def ldmatrix(
         self, g: Group, site: Site, space: str, address: Array, count: int, transpose: bool, guard: Array | None
@@ -241,16 +252,25 @@ class Machine:
             raise self.fault(site, g, fault) from None
 
     def warp_sync(self, g: Group, membermask: Array) -> Array:
-        """Threads of a warp met: tell the race detector. Returns the mask without lanes that never existed.
+        """Threads of a warp met: tell the race detector. Returns the mask without lanes that nobody waits for.
 
-        A warp waits for the lanes of its mask that have not exited, and a block of 80 threads has no lane 16 of warp 2.
+        A warp waits for the lanes of its mask that have not returned, and a block of 80 threads has no lane 16 of
+        warp 2.
         """
         if self.races is not None:
             self.races.warp_sync(g, membermask)
-        last, lanes = divmod(self.memory.threads, WARP)
-        if lanes == 0:
+        if self._all_alive or g.warp_slots()[0] is None:
             return membermask
-        return np.where(g.tids // WARP == last, membermask & np.uint32((1 << lanes) - 1), membermask)
+        return membermask & self.alive[g.ctas, g.tids // WARP].astype(np.uint32)
+
+    def exit(self, g: Group) -> None:
+        """Threads have returned."""
+        self._all_alive = False
+        if g.warp_slots()[0] is None:
+            self.alive[g.ctas, g.tids // WARP] = 0
+            return
+        lanes = ~(np.uint64(1) << (g.tids % WARP).astype(np.uint64))
+        np.bitwise_and.at(self.alive, (g.ctas, g.tids // WARP), lanes)
 
     def fence(self, g: Group) -> None:
         """A memory fence: orders nothing here, but the race detector may say so."""
@@ -288,12 +308,13 @@ class Machine:
         cta = int(g.ctas[row, 0])
         tid = int(g.tids[0, column] if g.product else g.tids[row, 0])
         address = None if fault.address is None else int(np.broadcast_to(fault.address, g.shape)[row, column])
+        source = source_of(site, self.calls)
         finding = Finding(
             kind=fault.kind,
             detail=fault.detail,
-            file=site.source.file if site.source else None,
-            line=site.source.line if site.source else None,
-            text=source_text(site),
+            file=source.file if source else None,
+            line=source.line if source else None,
+            text=source_text(source),
             block=self.block_coordinates(cta),
             thread=self.thread_coordinates(tid),
             object="" if address is None else self.describe(site, fault.space, address),
@@ -374,11 +395,6 @@ def _giving(g: Group, count: int, guard: Array | None) -> Array | None:
         return guard
     first = np.broadcast_to((g.tids % WARP) < 8 * count, g.shape)
     return first if guard is None else first & guard
-
-
-def source_text(site: Site) -> str:
-    """The learner's line, stripped; empty where the file cannot be read."""
-    return linecache.getline(site.source.file, site.source.line).strip() if site.source else ""
 
 
 def _unravel(linear: Array, shape: Dim3) -> tuple[Array, Array, Array]:

@@ -2,9 +2,10 @@
 
 Every access gets a number and is compared with the records of its words (`shadow.py`). Two threads of a CTA are ordered
 by a barrier that both reached, two lanes of a warp also by an operation of the warp (`order.py`). So
-`s[t] = x; y = s[31 - t]` without `__syncwarp` is found, though it gives the right answer here. Nothing but the end of
-the launch orders two CTAs; where the first one has executed a fence or a release after its access, or the second one
-an acquire before its own, the finding is the lint "ordered by atomics": that they really order the two is not verified.
+`s[t] = x; y = s[31 - t]` without `__syncwarp` is found, though it gives the right answer here. Two CTAs are ordered by
+the barrier of a cooperative grid and by the end of the launch, by nothing else; where the first one has executed a
+fence or a release after its access, or the second one an acquire before its own, the finding is the lint "ordered by
+atomics": that they really order the two is not verified.
 An atomic that does not say so is relaxed: it releases nothing without a fence.
 
 Two atomics do not race with each other, nor do two lanes of one atomic instruction; in global memory a `volatile`,

@@ -27,7 +27,10 @@ KINDS: dict[str, tuple[str, str]] = {
     "race": ("fail", "which barrier stands between these two lines"),
     "uninitialised read": ("fail", "who writes this word, and what must be complete before it is read"),
     "missing wait": ("fail", "the wait that must come before this line"),
-    "barrier after early return": ("fail", "the return above the barrier: every thread of the block must reach it"),
+    "barrier after early return": (
+        "fail",
+        "the return above the barrier: CUDA wants every thread of the block there, cards since Volta who is left",
+    ),
     "missing proxy fence": ("lint", "fence.proxy.async between the writes and the asynchronous read"),
     "division by zero": ("lint", "the divisor on this line"),
     "ordered by atomics": ("lint", "whether the atomic really orders these two accesses"),

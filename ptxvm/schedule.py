@@ -22,6 +22,7 @@ from ptxvm.errors import Fault, LaneFault
 from ptxvm.group import WARP, Array, Group, merge
 from ptxvm.link import TOP
 from ptxvm.machine import Machine
+from ptxvm.meeting import Meetings
 from ptxvm.types import DTYPES
 
 IDLE_LIMIT = 20_000  # visits of such blocks during which nothing changes, before it is called an endless loop
@@ -72,6 +73,8 @@ class BatchRun:
         self.idle = 0  # visits of blocks that may wait since anything changed
         self.changes = 0
         self.barriers = Barriers(self)
+        self.meetings = Meetings(self)
+        self.turns: dict[Path, int] = {}  # when a place that spins was last run while others waited
 
     def run(self) -> None:
         """Execute every thread. Raises Fault."""
@@ -81,6 +84,8 @@ class BatchRun:
             if picked is None:
                 break
             self._step(*picked)
+        if self.meetings.held:
+            raise self.meetings.stuck()
         if self.barriers.waiting:
             raise self.barriers.deadlock()
 
@@ -110,9 +115,16 @@ class BatchRun:
     def push(self, group: Group, block: int, context: Context | None = None) -> None:
         """Let a group run a block next, within the present calls or others."""
         group.block = block
+        strand, place = key = self.place_of(group, block, context)
+        groups = self.queues.setdefault(strand, {}).setdefault(place, [])
+        groups.append(group)
+        if self.meetings.held:
+            groups += self.meetings.come(key)
+
+    def place_of(self, group: Group, block: int, context: Context | None = None) -> tuple[int, Path]:
+        """(strand, calls and block) of a group that runs a block within the present calls or others."""
         strand = 0 if self.random is None else int(group.tids.flat[0]) // WARP
-        place = (*(context or self.context).path, block)
-        self.queues.setdefault(strand, {}).setdefault(place, []).append(group)
+        return strand, (*(context or self.context).path, block)
 
     def _pick(self) -> tuple[Group, int] | None:
         queue = self.queues.get(self.strand)
@@ -128,27 +140,23 @@ class BatchRun:
         place = min(queue)
         if self.compiled.blocks[place[-1]].spins and (len(queue) > 1 or len(self.queues) > 1):
             self.spun += 1
-            if self.spun > SPIN_LIMIT:
-                waiting = [p for p in queue if p != place and self._can_go_on(p[-1], queue[p])]
-                if waiting:
-                    place = min(waiting)
-                else:
-                    self.spun = 0 if self.random is None else self.spun
+            if self.spun > SPIN_LIMIT and len(queue) > 1:
+                place = min(queue, key=self._turn)
+                self.turns[place] = self.machine.visits
         groups = queue.pop(place)
         if not queue:
             del self.queues[self.strand]
-        self.context = self.contexts[place[:-1]]
+        self.enter_context(self.contexts[place[:-1]])
         return merge(groups, self.live(place[-1])), place[-1]
 
-    def _can_go_on(self, block: int, groups: Sequence[Group]) -> bool:
-        """Whether groups may run before the ones that spin: where lanes must meet, if none of their warps spins."""
-        if not self.compiled.blocks[block].meets:
-            return True
-        lanes = np.zeros((self.ctas, -(-self.threads // WARP)), np.int64)
-        for group in groups:
-            np.add.at(lanes, np.broadcast_arrays(group.ctas, group.tids // WARP), 1)
-        full = np.minimum(self.threads - WARP * np.arange(lanes.shape[1]), WARP)
-        return bool(((lanes == 0) | (lanes == full)).all())
+    def _turn(self, place: Path) -> tuple[bool, int, Path]:
+        """Whose turn it is when somebody has waited for long: first who waits for nobody, then who ran longest ago."""
+        return self.compiled.blocks[place[-1]].spins, self.turns.get(place, -1), place
+
+    def enter_context(self, context: Context) -> None:
+        """From now on a group runs within these calls."""
+        self.context = context
+        self.machine.calls = context.calls
 
     # -- running -------------------------------------------------------------------------------------------------
     def _step(self, group: Group, index: int) -> None:
@@ -164,6 +172,11 @@ class BatchRun:
                 raise self._endless(
                     group, block, f"{IDLE_LIMIT:,} rounds of waiting, and no thread has changed anything"
                 )
+        if block.meets and group.warp_slots()[0] is not None:
+            left = self.meetings.hold(group, index)
+            if left is None:
+                return
+            group = left
         if self.counting is not None:
             self.counting.visit(index, group)
         machine.frame = group.regs.get(FRAME) if self.context.path else None
@@ -234,6 +247,9 @@ class BatchRun:
     def _exit(self, group: Group) -> None:
         self.idle = 0
         self.machine.copies.wait(group, None, None)
+        if self.compiled.has_meetings:
+            self.machine.exit(group)
+            self.meetings.look_again()
         self.barriers.exit(group)
 
     # -- being stuck ---------------------------------------------------------------------------------------------

@@ -20,13 +20,11 @@ from ptxvm.codegen import asynchronous, atomic, call, chains, control, convert, 
 from ptxvm.codegen import warp as _warp  # noqa: F401  registers its emitters
 from ptxvm.codegen.emitter import EMITTERS, BlockWriter, possible_sums, refuse
 from ptxvm.errors import Unsupported
-from ptxvm.flow import callee
+from ptxvm.flow import callee, meets
 from ptxvm.group import Group
 from ptxvm.ir import Block, Graph
 from ptxvm.link import Linked, Part
 from ptxvm.types import DTYPES, Function, Instruction, Register, Vector
-
-SYNC_WORDS = {"shfl", "vote", "match", "redux", "ldmatrix", "stmatrix", "movmatrix", "mma", "wmma"}
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,7 @@ class Compiled:
     instruction_at: dict[int, int]
     functions: dict[str, Part]
     has_alloca: bool
+    has_meetings: bool  # whether any block `meets`
 
     def part_of(self, block: int) -> Part:
         """The function that holds a block."""
@@ -95,7 +94,7 @@ def compile_function(linked: Linked) -> Compiled:
     )
     functions = {part.name: part for part in linked.parts}
     has_alloca = any(i.parts[0] in ("alloca", "stacksave", "stackrestore") for i in function.instructions)
-    return Compiled(blocks, sites, graph, file, instruction_at, functions, has_alloca)
+    return Compiled(blocks, sites, graph, file, instruction_at, functions, has_alloca, any(b.meets for b in blocks))
 
 
 def _finish(
@@ -113,7 +112,7 @@ def _finish(
         successors=block.successors,
         end=sites[last.index] if last is not None and kind != "next" else None,
         spins=any(_may_wait(i) for i in inside),
-        meets=first is not None and (first.parts[0] in SYNC_WORDS or first.parts[:2] == ("bar", "warp")),
+        meets=first is not None and meets(first),
         callee=callee(last) if kind == "call" and last is not None else "",
         results=results,
     )

@@ -245,10 +245,59 @@ def test_a_shuffle_that_reads_an_exited_lane():
     assert finding.kind == "inactive lane"
 
 
-def test_a_membermask_that_names_exited_lanes():
-    body = "setp.ge.s32 %p1, %t, 16; @%p1 ret; shfl.sync.idx.b32 %r1, %t, 2, 31, -1;"
-    finding = stopped(body)
+BOTH = [None, ptxvm.Schedule.fuzz(7)]
+
+
+@pytest.mark.parametrize("schedule", BOTH)
+def test_a_membermask_may_name_lanes_that_have_returned(schedule):
+    body = (
+        "setp.ge.s32 %p1, %t, 16; @%p1 ret; shfl.sync.idx.b32 %r1, %t, 2, 31, -1;"
+        "cvt.rn.f32.s32 %f1, %r1; st.global.f32 [%yi], %f1;"
+    )
+    report, _, y = run(kernel(body), grid=1, schedule=schedule)
+    assert not report.findings
+    assert y[:32].tolist() == 16 * [2] + 16 * [0]
+
+
+@pytest.mark.parametrize("schedule", BOTH)
+@pytest.mark.parametrize("guard", ["@%p1 bra A;", "@!%p1 bra B; bra A; B:"])
+def test_lanes_wait_for_those_that_return_later(guard, schedule):
+    """Lanes 0 and 1 come to a barrier of the whole warp; the other lanes of their warp write, and return."""
+    store = "cvt.rn.f32.s32 %f1, {0}; st.global.f32 [%yi], %f1;"
+    body = f"setp.ge.s32 %p1, %t, 2; {guard} bar.warp.sync -1; {store.format('%d')} ret; A: {store.format('%t')}"
+    report, _, y = run(kernel(body), grid=1, schedule=schedule)
+    assert not report.findings
+    assert y[:5].tolist() == [256, 256, 2, 3, 4]  # %d is 256
+
+
+STUCK = {
+    "setp.lt.s32 %p1, %t, 16; @%p1 bra A; bar.sync 0; ret; A: bar.warp.sync -1;": "16 wait at barrier 0 on PTX line ",
+    "setp.lt.s32 %p1, %t, 20; @%p1 bra A; bar.warp.sync -1; ret; A: shfl.sync.idx.b32 %r1, %t, 0, 31, -1;": (
+        " wait at a warp operation on PTX line "
+    ),
+}
+
+
+@pytest.mark.parametrize("schedule", BOTH)
+@pytest.mark.parametrize("body", STUCK)
+def test_lanes_that_wait_for_each_other_at_two_places(body, schedule):
+    finding = stopped(body, grid=1, block=32, schedule=schedule)
     assert finding.kind == "mask mismatch"
+    assert finding.detail.startswith("the member mask names lanes that never come: of this warp ")
+    assert STUCK[body] in finding.detail
+
+
+def test_of_several_that_spin_each_has_its_turn():
+    """Thread 0 waits for thread 32, and that one for thread 64, whose atomic comes last in the text."""
+    wait = "{0}: atom.global.add.u32 %r2, [%y+{1}], 0; setp.eq.s32 %p2, %r2, 0; @%p2 bra {0}; "
+    come = "atom.global.add.u32 %r2, [%y+{0}], 1; ret; "
+    body = (
+        "setp.eq.s32 %p1, %t, 64; @%p1 bra C; setp.eq.s32 %p1, %t, 32; @%p1 bra B; setp.ne.s32 %p1, %t, 0; @%p1 ret; "
+        f"{wait.format('A', 0)} ret; B: {wait.format('W', 4)} {come.format(0)} C: {come.format(4)}"
+    )
+    report, _, y = run(kernel(body), grid=1)
+    assert not report.faults
+    assert y.view(np.uint32)[:3].tolist() == [1, 1, 0]
 
 
 @pytest.mark.parametrize(
