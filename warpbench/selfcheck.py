@@ -40,9 +40,10 @@ def _operations() -> list[str]:
 
 
 def _exercises() -> list[str]:
-    from warpbench.course import catalogue
+    from warpbench.course import catalogue, targets
 
-    return catalogue.check()
+    exercises = catalogue.load()
+    return [*catalogue.check(), *targets.stale(exercises[0].root, exercises)] if exercises else catalogue.check()
 
 
 def _cards() -> list[str]:

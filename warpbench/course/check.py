@@ -55,8 +55,8 @@ class Trial:
     rung: Rung  # what the engine calls it
     backend: Any
     begin: Callable[[str], None]  # is told each case before it starts
-    figures: Sequence[figures.Figure]
-    targets: Mapping[str, float]  # entry of `checks` -> what is allowed, where that is not the author's limit
+    wanted: Sequence[figures.Figure]
+    goals: Mapping[str, figures.Goal]  # by entry of `checks`, where that is not the author's limit
 
     def call(self, variant: Variant) -> Callable[..., None]:
         """The learner's function with a variant's keyword arguments."""
@@ -66,8 +66,8 @@ class Trial:
 def perform(task: dict[str, Any], backend: Any, begin: Callable[[str], None]) -> dict[str, Any]:
     """The worker's task "learn": check an exercise's files in task["folder"] (None: where the learner edits them).
 
-    `marks` False leaves out the comparison of what stands around the marks; `execute` False compiles only; `targets`
-    holds what the figures may reach on this architecture, by entry of `checks`.
+    `marks` False leaves out the comparison of what stands around the marks; `execute` False compiles only; `goals`
+    holds what the figures shall reach on this architecture, by entry of `checks`.
     """
     exercise = find(load(Path(task["root"])), task["rung"])
     folder = Path(task["folder"]) if task.get("folder") else exercise.path().parent
@@ -80,7 +80,7 @@ def perform(task: dict[str, Any], backend: Any, begin: Callable[[str], None]) ->
             rung = Rung(f"in_{exercise.dsl}:{exercise.id}", exercise.objective)
             operation = operations.operations()[exercise.operation]
             wanted = [figures.parse(text) for text in exercise.checks]
-            trial = Trial(exercise, files, function, operation, rung, backend, begin, wanted, task.get("targets") or {})
+            trial = Trial(exercise, files, function, operation, rung, backend, begin, wanted, task.get("goals") or {})
             (_execute if task.get("execute", True) else _compile)(trial, answer)
     name_print_storm(answer.findings)
     return dict(answer.__dict__)
@@ -101,14 +101,14 @@ def _execute(trial: Trial, answer: Answer) -> None:
 def _hold(trial: Trial, answer: Answer, runs: Sequence[figures.Run], launches: Sequence[Any]) -> None:
     """Hold every figure against what was counted (no runs: only those of the compiled kernels)."""
     files, arch = [str(path) for path in trial.files], trial.backend.arch
-    for figure in trial.figures:
-        target = trial.targets.get(figure.text)
+    for figure in trial.wanted:
+        goal = trial.goals.get(figure.text)
         if figure.quantity == "C4" or not figure.on(arch) or not (figure.static or runs):
             continue
         if figure.static:
-            found = compiled.measure(figure, launches, files, arch, target)
+            found = compiled.measure(figure, launches, files, arch, goal)
         else:
-            found = figures.measure(figure, runs, target)
+            found = figures.measure(figure, runs, goal)
         answer.figures.append({"check": figure.text, "arch": arch, "value": found.value, "ok": found.ok})
         if not found.ok:
             answer.findings.append(_off_target(trial.exercise, figure, found))

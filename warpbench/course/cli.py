@@ -197,6 +197,29 @@ def dev_cut(
     return errors.OK
 
 
+@dev_app.command("trace", epilog=examples("dev trace grid_stride", "dev trace"))
+def dev_trace(
+    context: typer.Context,
+    exercise: Annotated[str | None, typer.Argument(metavar="[ID]", help="an exercise; none: all")] = None,
+    limit: Limit = LIMIT_S,
+    as_json: Json = False,
+) -> int:
+    """Write what the figures of answers are held to, from the solutions: exercises/targets.toml."""
+    from warpbench.course import dev
+
+    with _course(context, limit) as course:
+        chosen = course.exercises if exercise is None else [course.pick(exercise)]
+        problems = dev.trace(course, chosen)
+        rows = {one.id: course.targets[one.id] for one in chosen if one.id in course.targets}
+    if as_json:
+        emit({"targets": rows, "problems": problems})
+    else:
+        for name, lines in problems.items():
+            print(f"{name}: {'; '.join(lines)}. Its targets were left as they were.")
+        print(f"{len(rows)} exercises have figures; written: {_short(course.root / 'targets.toml')}")
+    return errors.WRONG if problems else errors.OK
+
+
 @dev_app.command("check", epilog=examples("dev check guard_the_tail --mutants", "dev check --mutants"))
 def dev_check(
     context: typer.Context,
@@ -208,11 +231,11 @@ def dev_check(
     """Prove that texts and rows agree, shipped texts fail as declared, solutions pass and mutants die."""
     from dataclasses import asdict
 
-    from warpbench.course import catalogue, dev
+    from warpbench.course import catalogue, dev, targets
 
     with _course(context, limit) as course:
         chosen = course.exercises if exercise is None else [course.pick(exercise)]
-        static = catalogue.check(course.root)
+        static = [*catalogue.check(course.root), *targets.stale(course.root, course.exercises)]
         proofs = [dev.prove(course, one, mutants) for one in chosen]
     failed = bool(static) or any(proof.problems for proof in proofs)
     if as_json:

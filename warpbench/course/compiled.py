@@ -11,19 +11,19 @@ from typing import Any
 
 from warpbench import hardware
 from warpbench.backends import sass
-from warpbench.course.figures import Figure, Measured
+from warpbench.course.figures import Figure, Goal, Measured
 
 Line = tuple[str, int]
 Instruction = tuple[str, tuple[Line, ...]]  # its text, and its source line with those where that was inlined
 
 
 def measure(
-    figure: Figure, launches: Sequence[Any], files: Sequence[str], arch: str, target: float | None = None
+    figure: Figure, launches: Sequence[Any], files: Sequence[str], arch: str, goal: Goal | None = None
 ) -> Measured:
     """Hold a figure against the kernels of some launches, the worst decides.
 
     files    paths of the learner's files: lines are named in them
-    target   what is allowed, where that is not the author's limit
+    goal     None: the author's limit
 
     Raises EnvironmentProblem where the assembler is missing, KernelWrong for PTX that it refuses.
     """
@@ -33,8 +33,7 @@ def measure(
     if not kernels:
         return Measured(True, None, ("nothing to measure",))
     value, (kernel, words) = figure.worst([_value(figure, kernel, arch) for kernel in kernels])
-    wanted = f"{figure.sign.replace('==', 'exactly')} {figure.limit if target is None else target:.4g}"
-    return Measured(figure.keeps(value, target), value, (f"{kernel} on {arch}: {words}; wanted: {wanted}",))
+    return Measured(figure.keeps(value, goal), value, (f"{kernel} on {arch}: {words}; {figure.wanted(goal)}",))
 
 
 def _value(figure: Figure, launch: Any, arch: str) -> tuple[float, tuple[str, str]]:

@@ -1,7 +1,7 @@
-"""For authors: cut exercises from their solutions, and prove that an exercise keeps what its row promises.
+"""For authors: cut exercises, trace targets, and prove that an exercise keeps what its row promises.
 
     the shipped text fails, first of all with `fails_with`
-    the solution reaches silver on every architecture
+    the solution reaches silver on every architecture, within the author's limits and with the figures of targets.toml
     each mutant of tests/wrong/exercises/<id>/ dies with the code, line and pattern that its first line declares
 
 A mutant is a whole wrong answer, first line `# expect: R1 line=14` (`//` in CUDA C++; C1 may add `pattern=shifted`).
@@ -10,13 +10,13 @@ A mutant is a whole wrong answer, first line `# expect: R1 line=14` (`//` in CUD
 from __future__ import annotations
 
 import re
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from warpbench.course import targets
 from warpbench.course.catalogue import Exercise
 from warpbench.course.runner import Course, Verdict
 
@@ -47,6 +47,34 @@ def cut(exercises: Sequence[Exercise]) -> list[Path]:
     return changed
 
 
+def trace(course: Course, exercises: Sequence[Exercise]) -> dict[str, list[str]]:
+    """Write the targets of exercises. Returns what is wrong, by exercise; their targets stay as they were."""
+    problems = {}
+    for exercise in exercises:
+        if targets.counted(exercise):
+            table, verdict = course.trace(exercise)
+            if verdict["level"] == "silver":
+                course.targets[exercise.id] = table
+            else:
+                problems[exercise.id] = [f"the solution does not reach silver: {_first(verdict)}"]
+    targets.store(course.root, course.exercises, course.targets)
+    return problems
+
+
+def _off_record(course: Course, exercise: Exercise, found: Verdict) -> list[str]:
+    """Figures of a solution that the author's limit forbids, or that are not those of its record."""
+    table, problems = course.table(exercise), []
+    limits = {figure.text: figure for figure in targets.counted(exercise)}
+    traced = targets.table(exercise, found["figures"])
+    for one in found["figures"]:
+        figure = limits.get(one["check"])
+        if figure and one["value"] is not None and not figure.keeps(one["value"]):
+            problems.append(f"the solution's own figure for {figure.text} is {one['value']:.4g} on {one['arch']}")
+    if found["level"] == "silver" and limits and traced != table:
+        problems.append(f"its targets are not what the solution reaches (run: warpbench learn dev trace {exercise.id})")
+    return problems
+
+
 def mutants(course: Course, exercise: Exercise) -> list[Path]:
     """The wrong answers of an exercise: the folder is the list."""
     folder = course.root.parent / "tests" / "wrong" / "exercises" / exercise.id
@@ -56,14 +84,15 @@ def mutants(course: Course, exercise: Exercise) -> list[Path]:
 def prove(course: Course, exercise: Exercise, with_mutants: bool) -> Proof:
     """Run the shipped text, the solution and, if asked, the mutants."""
     proof = Proof(exercise.id, budget_s=exercise.budget_s)
-    shipped = judge(course, exercise, {name: exercise.cut(name).exercise for name in exercise.files})
+    shipped = course.check_texts(exercise, {name: exercise.cut(name).exercise for name in exercise.files})
     proof.problems += _differs("the shipped text", shipped, exercise.fails_with, None, None)
     solution = {name: exercise.cut(name).solution for name in exercise.files}
     begin = time.monotonic()
-    found = judge(course, exercise, solution)
+    found = course.check_texts(exercise, solution)
     proof.seconds = time.monotonic() - begin
     if found["level"] != "silver":
         proof.problems.append(f"the solution does not reach silver: {_first(found)}")
+    proof.problems += _off_record(course, exercise, found)
     if with_mutants:
         paths = mutants(course, exercise)
         proof.mutants = len(paths)
@@ -74,14 +103,6 @@ def prove(course: Course, exercise: Exercise, with_mutants: bool) -> Proof:
     return proof
 
 
-def judge(course: Course, exercise: Exercise, texts: Mapping[str, str]) -> Verdict:
-    """Check texts as an answer, in a folder of their own."""
-    with tempfile.TemporaryDirectory(prefix="warpbench-answer-") as folder:
-        for name, text in texts.items():
-            (Path(folder) / name).write_text(text, encoding="utf-8")
-        return course.check(exercise, Path(folder), marks=False)
-
-
 def mutant(course: Course, exercise: Exercise, solution: Mapping[str, str], path: Path) -> list[str]:
     """What is wrong with a mutant's death. It replaces the exercise's file of its kind."""
     text = path.read_text(encoding="utf-8")
@@ -89,7 +110,7 @@ def mutant(course: Course, exercise: Exercise, solution: Mapping[str, str], path
     if not expected:
         return [f"{path.name}: its first line must be `# expect: CODE [line=N] [pattern=NAME]`"]
     replaced = next(name for name in exercise.files if Path(name).suffix == path.suffix)
-    found = judge(course, exercise, {**solution, replaced: text})
+    found = course.check_texts(exercise, {**solution, replaced: text})
     line = int(expected["line"]) if expected["line"] else None
     return _differs(path.name, found, expected["code"], line, expected["pattern"])
 

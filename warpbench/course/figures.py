@@ -34,6 +34,7 @@ from typing import Any
 ON = r"(?: on (?P<archs>sm_\w+(?:,sm_\w+)*))?"
 COUNT = re.compile(rf"(?P<quantity>[A-Z]\d(?: [a-z/]+)?)(?P<sign><=|>=|==)(?P<limit>\d+(?:\.\d+)?){ON}")
 WORDS = re.compile(rf"(?P<code>X3|X4)(?P<sass> sass)? (?P<words>\S.*?){ON}")
+Goal = Sequence[float]  # [what the solution reaches, what is allowed]: see `targets`
 STATIC = ("X1", "X2 registers", "X2 shared", "X2 occupancy")
 
 
@@ -65,10 +66,17 @@ class Figure:
         """Whether it holds for an architecture."""
         return not self.archs or arch in self.archs
 
-    def keeps(self, value: float, limit: float | None = None) -> bool:
-        """Whether a value is within a limit (None: the author's)."""
-        limit = self.limit if limit is None else limit
+    def keeps(self, value: float, goal: Goal | None = None) -> bool:
+        """Whether a value is within a goal (None: the author's limit)."""
+        limit = self.limit if goal is None else goal[1]
         return value <= limit if self.sign == "<=" else value >= limit if self.sign == ">=" else value == limit
+
+    def wanted(self, goal: Goal | None) -> str:
+        """What would do, in words."""
+        if goal is None:
+            return f"wanted: {self.sign.replace('==', 'exactly')} {self.limit:g}"
+        room = "exactly that is wanted" if self.sign == "==" else f"{self.sign} {goal[1]:g} will do"
+        return f"the solution has {goal[0]:.4g}, {room}"
 
     def worst(self, values: Sequence[tuple[float, Any]]) -> tuple[float, Any]:
         """Of (value, anything), the one that is furthest on the wrong side."""
@@ -120,15 +128,14 @@ def _archs(found: re.Match[str]) -> tuple[str, ...]:
     return tuple(found["archs"].split(",")) if found["archs"] else ()
 
 
-def measure(figure: Figure, runs: Sequence[Run], target: float | None = None) -> Measured:
-    """Hold a figure against counted runs. `target`: what is allowed, where that is not the author's limit."""
+def measure(figure: Figure, runs: Sequence[Run], goal: Goal | None = None) -> Measured:
+    """Hold a figure against counted runs. `goal` None: the author's limit."""
     found = list(COUNTED[figure.quantity](runs))
     if not found:
         return Measured(True, None, ("nothing to measure",))
     value, place = figure.worst(found)
     file, line = place.line or (None, None)
-    wanted = f"{figure.sign.replace('==', 'exactly')} {figure.limit if target is None else target:.4g}"
-    return Measured(figure.keeps(value, target), value, (f"{place.words}; wanted: {wanted}",), file, line)
+    return Measured(figure.keeps(value, goal), value, (f"{place.words}; {figure.wanted(goal)}",), file, line)
 
 
 # -- counters ------------------------------------------------------------------------------------------------------

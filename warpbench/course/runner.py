@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from warpbench import errors
-from warpbench.course import catalogue, progress
+from warpbench import cache, errors
+from warpbench.course import catalogue, progress, targets
 from warpbench.course.catalogue import Exercise
 from warpbench.course.findings import finding
 from warpbench.pool import Pool
@@ -38,6 +39,7 @@ class Course:
                 f"{self.root / 'catalog.toml'} lists no exercise. There is nothing to learn from it."
             )
         self.state = self.root.parent / ".learn"
+        self.targets = targets.load(self.root)
         self.limit_s = limit_s
         self.workers: dict[str, Pool] = {} if workers is None else workers
         self._shared = workers is not None
@@ -98,15 +100,49 @@ class Course:
         marks    whether the text around the marks must be as shipped
         Returns `check.Answer` as a dict. Raises EnvironmentProblem where nothing could be judged.
         """
+        return self._check(exercise, folder, marks, self.table(exercise))
+
+    def check_texts(self, exercise: Exercise, texts: Mapping[str, str], held: bool = True) -> Verdict:
+        """Check texts as an answer, in a folder of their own. `held` False: to the author's limits, not to targets."""
+        with tempfile.TemporaryDirectory(prefix="warpbench-answer-") as folder:
+            for name, text in texts.items():
+                (Path(folder) / name).write_text(text, encoding="utf-8")
+            return self._check(exercise, Path(folder), False, self.table(exercise) if held else {})
+
+    def table(self, exercise: Exercise) -> targets.Table:
+        """What the solution reaches and an answer may: as recorded, or traced here where the compilers are others.
+
+        Empty for an exercise without a record: the author's limits hold.
+        """
+        row = self.targets.get(exercise.id, {})
+        here = list(targets.compilers(exercise.dsl))
+        if not row or row["compilers"] == here:
+            return row
+        key = cache.key("targets", exercise.id, targets.sources(exercise), here)
+        found = cache.load(key)
+        if found is None:
+            found = dict(self.trace(exercise)[0])
+            cache.store(key, found)
+        return found
+
+    def trace(self, exercise: Exercise) -> tuple[targets.Table, Verdict]:
+        """The table of an exercise, from a run of its solution that is held to the author's limits; and the verdict."""
+        solution = {name: exercise.cut(name).solution for name in exercise.files}
+        verdict = self.check_texts(exercise, solution, held=False)
+        return targets.table(exercise, verdict["figures"]), verdict
+
+    def _check(self, exercise: Exercise, folder: Path | None, marks: bool, table: targets.Table) -> Verdict:
         task = {
             "task": "learn", "rung": exercise.id, "root": str(self.root), "marks": marks,
             "folder": str(folder) if folder else None, "limit_s": self.limit_s,
         }  # fmt: skip
-        verdict = self._ask(exercise, exercise.arch[0], task)
-        for arch in exercise.arch[1:]:
+        first, *others = exercise.arch
+        verdict = self._ask(exercise, first, {**task, "goals": targets.of(table, first)})
+        for arch in others:
             if verdict["verdict"] != "pass":
                 break
-            other = self._ask(exercise, arch, {**task, "execute": False})
+            other = self._ask(exercise, arch, {**task, "goals": targets.of(table, arch), "execute": False})
+            verdict["figures"] += other["figures"]
             if other["findings"]:
                 verdict.update(level="bronze", verdict="fail", findings=other["findings"])
         return {**verdict, "arch": list(exercise.arch)}
