@@ -14,6 +14,7 @@ from ptxvm.errors import Fault, LaunchError, PtxSyntaxError, PtxvmError, Unsuppo
 from ptxvm.module import Kernel, Module
 from ptxvm.report import Counters, Finding, Report
 from ptxvm.schedule import Schedule
+from ptxvm.trace import Touch, Trace
 
 __all__ = [
     "Checks",
@@ -31,5 +32,7 @@ __all__ = [
     "PtxvmError",
     "Report",
     "Schedule",
+    "Touch",
+    "Trace",
     "Unsupported",
 ]

@@ -6,7 +6,7 @@ import itertools
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import numpy as np
@@ -25,6 +25,7 @@ from ptxvm.races import RaceDetector
 from ptxvm.report import KINDS, Finding, Report
 from ptxvm.schedule import BatchRun, Schedule
 from ptxvm.services import Heap, Output, Services
+from ptxvm.trace import Trace
 from ptxvm.types import Address, Operand, Symbol, Variable, Vector
 from ptxvm.written import UNWRITTEN, WRITTEN
 
@@ -164,10 +165,12 @@ class Device:
         checks: Checks | None = None,
         schedule: Schedule | None = None,
         output: TextIO | None = None,
+        trace: Trace | None = None,
     ) -> Report:
         """Run a kernel to its end and say what it did.
 
         What the kernel prints goes to `output` when the launch ends (None: to standard output), and to the report.
+        `trace` is shown each access to memory.
 
         Raises LaunchError for a launch that a card would refuse, Unsupported for a kernel that ptxvm cannot execute,
         Fault where the kernel is stopped (its `report` attribute holds what was counted until then).
@@ -221,6 +224,8 @@ class Device:
                     if races is not None:
                         races.begin_batch(cta_ids, memory.shared_stride, memory)
                         memory.observers.append(races.access)
+                    if trace is not None:
+                        memory.observers.append(partial(trace.access, cta_ids, self.arena))
                     BatchRun(compiled, machine, schedule, counting).run()
             if races is not None:
                 _note_races(races, machine)

@@ -89,19 +89,23 @@ def _stdin() -> IO[str]:
 
 
 def perform(task: dict[str, Any], backend: Any, emit: Emit) -> dict[str, Any]:
-    """Do one task: "check", "profile", "measure" or "inspect" a rung, or "learn": check an answer to an exercise.
+    """Do one task: "check", "profile", "measure" or "inspect" a rung; "learn": check an answer; "picture": trace one.
 
-    See `check.check_rung`, `counts.profile_rung`, `measure.worker`, `inspection.inspect_rung`,
-    `course.check`.
+    See `check.check_rung`, `counts.profile_rung`, `measure.worker`, `inspection.inspect_rung`, `course.check`,
+    `course.picture`.
     """
     from warpbench import catalogue
 
+    begin = lambda case: emit({"event": "case", "name": case})  # noqa: E731
     if task["task"] == "learn":
         from warpbench.course.check import perform as check_answer
 
-        return check_answer(task, backend, lambda case: emit({"event": "case", "name": case}))
+        return check_answer(task, backend, begin)
+    if task["task"] == "picture":
+        from warpbench.course.picture import perform as draw
+
+        return draw(task, backend, begin)
     root = Path(task["root"]) if task.get("root") else None
-    begin = lambda case: emit({"event": "case", "name": case})  # noqa: E731
     if "/torch/" in task["rung"]:
         from warpbench.measure.answers import RIVAL
 

@@ -217,6 +217,10 @@ FIELDS = {
     "learn hint guard_the_tail": {"": {"exercise", "level", "of", "more", "text"}},
     "learn solution guard_the_tail --i-give-up": {"": {"exercise", "files"}, "files": {"name", "text"}},
     "learn reset guard_the_tail": {"": {"exercise", "kept", "written"}},
+    "learn show guard_the_tail": {
+        "": {"exercise", "arch", "case", "reason", "printed", "findings", "launches"},
+        "launches": {"kernel", "grid", "block", "lost", "accesses"},
+    },
     "learn explain M4": {"": {"code", "title", "level", "meaning", "pattern", "next", "listed"}},
     "learn dev cut": {"": {"changed"}},
     "learn dev trace grid_stride": {"": {"targets", "problems"}},

@@ -36,13 +36,13 @@ def kernel(body: str, params: str = ".param .u64 x, .param .u64 y, .param .u32 n
     return ptxvm.Module.from_ptx(text).kernel()
 
 
-def run(k, *, n=1024, grid=4, block=256, checks=None, schedule=None, elements=None, dynamic=0):
+def run(k, *, n=1024, grid=4, block=256, checks=None, elements=None, dynamic=0, **more):
     device = ptxvm.Device("sm_86", memory_bytes=1 << 22)
     x = device.array((elements or n,), "float32", name="x")
     y = device.array((elements or n,), "float32", name="y")
     x[:] = np.arange(x.size)
     checks = checks or ptxvm.Checks(races="all")
     report = device.launch(
-        k, (grid,), (block,), (x, y, np.int32(n)), dynamic_shared_bytes=dynamic, checks=checks, schedule=schedule
+        k, (grid,), (block,), (x, y, np.int32(n)), dynamic_shared_bytes=dynamic, checks=checks, **more
     )
     return report, np.array(x), np.array(y)

@@ -11,7 +11,7 @@ import contextlib
 import math
 import operator
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,7 @@ class Launch:
     report: ptxvm.Report | None = None
     not_executed: str | None = None
     blocks: int | None = None  # how many blocks of the grid were run; None: all
+    trace: ptxvm.Trace | None = None  # what the warps touched that `Emulator.traced` names
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Emulator:
     blocks    run so many blocks of a grid at most, spread evenly; None: all of them
     checks    what ptxvm looks for
     watch     is told of each launch when it has ended, and whether it was made `apart`
+    traced    says which warps (block, warp) of a launch are traced; None: none
     card      whose limits and SMs are told to those who ask; None: the first of this architecture
     """
 
@@ -73,6 +75,7 @@ class Emulator:
         self.checks = ptxvm.Checks(races="all")
         self.blocks: int | None = None
         self.watch: Callable[[Launch, bool], None] | None = None
+        self.traced: Callable[[Launch], Iterable[tuple[int, int]]] | None = None
         self.card = card or next((one for one in gpus().values() if one.arch == arch), None)
         limits = self.card.limits if self.card else None
         self.shared_bytes = limits.shared_per_block_optin_bytes if limits else 48 << 10
@@ -146,6 +149,8 @@ class Emulator:
             return launch
         blocks = self._sample(launch.grid, cooperative)
         launch.blocks = None if blocks is None else len(blocks)
+        if self.traced is not None:
+            launch.trace = ptxvm.Trace(self.traced(launch))
         with self._bound(args) as bound:
             try:
                 launch.report = self.device.launch(
@@ -157,6 +162,7 @@ class Emulator:
                     cooperative=cooperative,
                     checks=self.checks,
                     schedule=ptxvm.Schedule(seed=self.shuffle, blocks=blocks),
+                    trace=launch.trace,
                 )
             except ptxvm.Fault as fault:
                 launch.report = fault.report

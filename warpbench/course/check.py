@@ -70,20 +70,30 @@ def perform(task: dict[str, Any], backend: Any, begin: Callable[[str], None]) ->
     holds what the figures shall reach on this architecture, by entry of `checks`.
     """
     exercise = find(load(Path(task["root"])), task["rung"])
-    folder = Path(task["folder"]) if task.get("folder") else exercise.path().parent
-    files = [folder / name for name in exercise.files]
     answer = Answer(exercise.id, backend.arch)
     with contained(answer.printed):
-        begin("loading")
-        function, answer.findings = read(exercise, files, task.get("marks", True))
-        if function is not None:
-            rung = Rung(f"in_{exercise.dsl}:{exercise.id}", exercise.objective)
-            operation = operations.operations()[exercise.operation]
-            wanted = [figures.parse(text) for text in exercise.checks]
-            trial = Trial(exercise, files, function, operation, rung, backend, begin, wanted, task.get("goals") or {})
+        trial, answer.findings = opened(exercise, task, backend, begin)
+        if trial is not None:
             (_execute if task.get("execute", True) else _compile)(trial, answer)
     name_print_storm(answer.findings)
     return dict(answer.__dict__)
+
+
+def opened(
+    exercise: Exercise, task: Mapping[str, Any], backend: Any, begin: Callable[[str], None]
+) -> tuple[Trial | None, list[Finding]]:
+    """The function of a task's files, to be tried; or the finding that says why there is none."""
+    begin("loading")
+    folder = Path(task["folder"]) if task.get("folder") else exercise.path().parent
+    files = [folder / name for name in exercise.files]
+    function, findings = read(exercise, files, task.get("marks", True))
+    if function is None:
+        return None, findings
+    rung = Rung(f"in_{exercise.dsl}:{exercise.id}", exercise.objective)
+    operation = operations.operations()[exercise.operation]
+    wanted = [figures.parse(text) for text in exercise.checks]
+    goals = task.get("goals") or {}
+    return Trial(exercise, files, function, operation, rung, backend, begin, wanted, goals), []
 
 
 def _execute(trial: Trial, answer: Answer) -> None:
@@ -121,7 +131,7 @@ def _bronze(trial: Trial, answer: Answer) -> list[figures.Run]:
     operation = trial.operation
     ordered, launched = "C4" in trial.exercise.checks, False
     for case, variant in _cases(trial):
-        judged, launches, findings, told = _one(trial, case, variant)
+        judged, launches, findings, told = tried(trial, case, variant)
         answer.cases += 1
         launched = launched or bool(launches)
         if judged["verdict"] == "not executed":
@@ -163,7 +173,7 @@ def name_of(case: engine.Case, variant: Variant) -> str:
     return ", ".join([*(f"{name}={value}" for name, value in variant.items()), str(case)])
 
 
-def _one(
+def tried(
     trial: Trial, case: engine.Case, variant: Variant
 ) -> tuple[engine.Result, Sequence[Any], list[Finding], list[Finding]]:
     """One case: the engine's verdict, the launches, the findings that fail and those that are only told."""
@@ -195,7 +205,7 @@ def _with_pattern(trial: Trial, case: engine.Case, variant: Variant, findings: l
         return findings
     ordinary = [c for c in engine.cases(trial.operation, trial.rung, full=False) if c.dtype == case.dtype]
     larger = max(ordinary, key=lambda c: math.prod(c.sizes.values()))
-    again = _one(trial, larger, variant)[2]
+    again = tried(trial, larger, variant)[2]
     if not again or again[0]["pattern"] in ("", "other"):
         return findings
     again[0]["evidence"].append(f"the smallest case that fails: {name_of(case, variant)}")

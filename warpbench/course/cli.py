@@ -152,6 +152,36 @@ def solution(
     return errors.OK
 
 
+@app.command("show", epilog=examples("show grid_stride", "show grid_stride --html picture.html"))
+def show_(
+    context: typer.Context,
+    exercise: Id = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="write the picture as a web page")] = None,
+    block: Annotated[int, typer.Option("--block", metavar="N", min=0, help="draw a warp of this block")] = 0,
+    warp: Annotated[int, typer.Option("--warp", metavar="N", min=0, help="draw this warp of the block")] = 0,
+    limit: Limit = LIMIT_S,
+    as_json: Json = False,
+) -> int:
+    """A picture of your kernel: which lane of a warp touches which element, sector and bank."""
+    from warpbench.course import draw, page, show
+
+    with _course(context, limit) as course:
+        picture = course.picture(course.pick(exercise))
+    if as_json:
+        return emit(picture)
+    if html is None:
+        print("\n".join(draw.text(picture, show.colour(), block, warp)))
+    elif picture["launches"]:
+        try:
+            html.write_text(page.page(picture), encoding="utf-8")
+        except OSError as error:
+            raise errors.UsageError(f"{html} cannot be written: {error.strerror}. No picture was kept.") from None
+        print(f"written: {html}")
+    for finding in picture["findings"][: show.SHOWN]:
+        print("\n".join(["", *show.finding(finding)]))
+    return errors.OK if picture["launches"] else errors.WRONG
+
+
 @app.command(epilog=examples("explain M4", "explain c3 --json"))
 def explain(code: Annotated[str, typer.Argument(metavar="CODE", help="such as M4")], as_json: Json = False) -> int:
     """What a finding's code means, what usually mends it, and what to ask yourself."""

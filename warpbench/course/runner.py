@@ -147,6 +147,15 @@ class Course:
                 verdict.update(level="bronze", verdict="fail", findings=other["findings"])
         return {**verdict, "arch": list(exercise.arch)}
 
+    def picture(self, exercise: Exercise, folder: Path | None = None) -> Verdict:
+        """What the learner's kernel touches (`picture.perform`). Raises EnvironmentProblem where that is not known."""
+        task = {
+            "task": "picture", "rung": exercise.id, "root": str(self.root), "folder": str(folder) if folder else None,
+            "limit_s": self.limit_s, "marks": False,
+        }  # fmt: skip
+        taken = self._ask(exercise, exercise.arch[0], task)
+        return {"launches": [], "case": "", "reason": "", **taken}
+
     def _ask(self, exercise: Exercise, arch: str, task: dict[str, Any]) -> Verdict:
         """One worker's answer. A worker that was stopped or died says something about the answer that it ran."""
         pool = self.workers.get(arch)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -81,6 +83,11 @@ def _measured(one: Mapping[str, Any]) -> str:
     if one["check"].startswith("X4"):
         return "no such instruction"
     return "nothing to measure" if one["value"] is None else f"{one['value']:.3g}"
+
+
+def colour() -> bool:
+    """Whether standard output takes colour."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and "NO_COLOR" not in os.environ
 
 
 def shown_path(exercise: Exercise) -> str:
