@@ -26,7 +26,12 @@ class _Copy:
     batch: Array  # commit group of the issuing thread
     target: Array  # byte in the flat view of shared memory
     data: Array
+    number: int  # of the copy
     solid: tuple[int, int] | None = None  # see `CopyQueue._solid`; None for a part of a copy
+
+    def part(self, lanes: Array) -> _Copy:
+        """Of some threads."""
+        return _Copy(self.threads[lanes], self.batch[lanes], self.target[lanes], self.data[lanes], self.number)
 
 
 class CopyQueue:
@@ -35,6 +40,7 @@ class CopyQueue:
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
         self.pending: list[_Copy] = []
+        self.issued = 0  # copies so far
         self.committed: Array | None = None  # groups committed by each thread, made at the first copy
         self._solids: dict[bytes, tuple[int, int] | None] = {}
 
@@ -82,7 +88,9 @@ class CopyQueue:
         if self.committed is None:
             self.committed = np.zeros(memory.ctas * memory.threads, np.int64)
         alike = mask is None and g.product and g.shape[0] == memory.ctas and target.shape[0] == 1
-        copy = _Copy(threads, self.committed[threads], where, data, self._solid(target, width) if alike else None)
+        self.issued += 1
+        solid = self._solid(target, width) if alike else None
+        copy = _Copy(threads, self.committed[threads], where, data, self.issued, solid)
         self.pending.append(copy)
         self._mark(copy, IN_FLIGHT)
 
@@ -118,17 +126,31 @@ class CopyQueue:
             return
         waiting = np.zeros(self.committed.size, bool)
         waiting[self._threads(g, mask)] = True
-        left: list[_Copy] = []
+        done = []
         for copy in self.pending:
             lands = waiting[copy.threads]
             if allowed is not None:
                 lands &= copy.batch < self.committed[copy.threads] - allowed
+            done.append(lands)
+        self._land_some(done)
+
+    def finish(self, threads: Array, number: int) -> None:
+        """The first `number` copies of the batch, as far as some threads issued them, are complete."""
+        if self.pending:
+            assert self.committed is not None
+            waiting = np.zeros(self.committed.size, bool)
+            waiting[threads] = True
+            self._land_some([waiting[copy.threads] & (copy.number <= number) for copy in self.pending])
+
+    def _land_some(self, done: list[Array]) -> None:
+        """Write the bytes of these threads of each pending copy."""
+        left: list[_Copy] = []
+        for copy, lands in zip(self.pending, done, strict=True):
             if lands.all():
                 self._land(copy)
             elif lands.any():
-                stays = ~lands
-                self._land(_Copy(copy.threads[lands], copy.batch[lands], copy.target[lands], copy.data[lands]))
-                left.append(_Copy(copy.threads[stays], copy.batch[stays], copy.target[stays], copy.data[stays]))
+                self._land(copy.part(lands))
+                left.append(copy.part(~lands))
             else:
                 left.append(copy)
         self.pending = left

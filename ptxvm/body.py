@@ -180,7 +180,7 @@ class Body:
         if op[:2] == "br" or parts[0] == "call":
             if parts[0] == "call":
                 read_operands = _call_operands(read_operands)
-            elif parts[0] != "brev":
+            elif parts[0] in ("bra", "brx"):
                 self.branches.append(len(self.instructions))
         predicate = None if guard is None else self._guard(guard)
         self.instructions.append(

@@ -152,6 +152,11 @@ class Device:
             self._modules[id(module)] = (module, table)
         return self._modules[id(module)][1]
 
+    def _constants(self, module: Module) -> list[tuple[int, int]]:
+        """Where the constants of a module lie."""
+        places = [self._load(module)[v.name] for v in module.program.variables if v.space == "const"]
+        return [(a.start, a.end) for a in places]
+
     # -- launching -----------------------------------------------------------------------------------------------
     def launch(
         self,
@@ -192,7 +197,10 @@ class Device:
         workspace = self.arena.allocate(WORKSPACE_BYTES, name="workspace of the grid") if cooperative else None
         if workspace is not None:
             self.arena.bytes[workspace.start : workspace.end] = 0
-        layout = replace(layout, globals={**layout.globals, **{name: a.start for name, a in copies.items()}})
+        windows = {"const": self._constants(kernel.module), "param": [(a.start, a.end) for a in copies.values()]}
+        layout = replace(
+            layout, globals={**layout.globals, **{name: a.start for name, a in copies.items()}}, windows=windows
+        )
         services = Services(Output(), self._heap_for(kernel))
         report = Report(kernel.name, full_grid, full_block, sampled=schedule.blocks is not None)
         findings = Findings()

@@ -166,6 +166,18 @@ def brev(x: Array) -> Array:
     return x.byteswap()
 
 
+def fns(mask: Array, base: Array, offset: Array) -> Array:
+    """`fns`: see the emitter. A base beyond bit 31 finds nothing."""
+    mask, base, offset = np.broadcast_arrays(mask, base, offset)
+    bits = (mask[..., None] >> np.arange(32, dtype=np.uint32)) & np.uint32(1) != 0
+    place = np.arange(32)
+    start, step = base[..., None].astype(np.int64), offset[..., None].astype(np.int64)
+    ahead = np.where(step >= 0, place >= start, place <= start) & (start < 32) & bits
+    rank = np.where(step >= 0, np.cumsum(ahead, axis=-1), np.cumsum(ahead[..., ::-1], axis=-1)[..., ::-1])
+    wanted = np.where(step == 0, place == start, rank == np.abs(step)) & ahead
+    return np.where(wanted.any(axis=-1), wanted.argmax(axis=-1), 0xFFFFFFFF).astype(np.uint32)
+
+
 def bfe(a: Array, b: Array, c: Array) -> Array:
     """`bfe`: the field of c bits at bit b. b, c uint32, of which 8 bits count. Bits above the top are the sign or 0."""
     kind, bits = a.dtype.type, 8 * a.dtype.itemsize

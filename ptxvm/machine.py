@@ -7,7 +7,7 @@ into a `Finding` in the learner's coordinates.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +20,7 @@ from ptxvm.errors import Fault, LaneFault, Unsupported
 from ptxvm.frames import FramedMemory
 from ptxvm.group import WARP, Array, Group
 from ptxvm.link import plain
+from ptxvm.mbarrier import MBarriers
 from ptxvm.memory import LOCAL_WINDOW, SHARED_WINDOW
 from ptxvm.races import RaceDetector
 from ptxvm.report import Finding, coordinates
@@ -34,7 +35,8 @@ Dim3 = tuple[int, int, int]
 class Layout:
     """Byte offsets of a kernel's variables in shared and local memory, addresses of its global ones and its functions.
 
-    Offsets in local memory count from the frame of the function that holds the variable.
+    Offsets in local memory count from the frame of the function that holds the variable. `windows` are the ranges of
+    generic addresses of the spaces const and param.
     """
 
     shared: Mapping[str, int]
@@ -42,6 +44,7 @@ class Layout:
     globals: Mapping[str, int]
     functions: Mapping[str, int] = field(default_factory=dict)
     shared_variables: tuple[Variable, ...] = ()
+    windows: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)
 
 
 @dataclass
@@ -84,6 +87,7 @@ class Machine:
         self.findings = findings
         self.races, self.collect = races, collect
         self.copies = CopyQueue(memory)
+        self.mbarriers = MBarriers(memory, self.copies, races)
         self.services = services or Services(Output(), None)
         self.frame: Array | None = None  # where local variables begin, of the call that runs; None in the kernel itself
         self.functions = {address: name for name, address in layout.functions.items()}
@@ -156,6 +160,18 @@ class Machine:
         """Generic address of an address in a space, or back with `to` (`cvta.to.space`)."""
         window = {"shared": SHARED_WINDOW, "local": LOCAL_WINDOW}.get(space, 0)
         return address if window == 0 else address - np.uint64(window) if to else address + np.uint64(window)
+
+    def is_space(self, space: str, address: Array) -> Array:
+        """Which generic addresses (uint64) lie in a space. Parameters lie in global memory too, as PTX has it."""
+        if space == "shared":
+            return (address >= SHARED_WINDOW) & (address < LOCAL_WINDOW)
+        if space == "local":
+            return (address >= LOCAL_WINDOW) & (address < 2 * LOCAL_WINDOW)
+        ranges = self.layout.windows.get("const" if space == "global" else space, ())
+        inside = np.zeros(address.shape, bool)
+        for start, end in ranges:
+            inside |= (address >= start) & (address < end)
+        return (address < SHARED_WINDOW) & ~inside if space == "global" else inside
 
     # -- memory --------------------------------------------------------------------------------------------------
     def load(

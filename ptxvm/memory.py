@@ -163,6 +163,10 @@ class Memory:
         """The cells of 1 << `shift` bytes at flat indices of the global memory or of all CTAs' shared memory."""
         return self._views[space][1 << shift].take(index, mode="clip")
 
+    def words(self) -> Array:
+        """The 64-bit words of the shared memory of all CTAs, flat."""
+        return self._views["shared"][8]
+
     # -- addresses -----------------------------------------------------------------------------------------------
     def _index(self, g: Group, space: str, address: Array) -> Array:
         """Byte index into the flat view of a space."""

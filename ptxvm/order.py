@@ -6,10 +6,12 @@ accesses of another thread to be complete:
     any two threads of a CTA      the last barrier of the whole CTA            `met[cta]`
     two warps                     the last named barrier that joined them,     `known[cta, mine, theirs]`
                                   or joined one of them to a third that knew
+    a warp and a thread           the last phase of an mbarrier that the warp
+                                  waited for and the thread arrived at         `heard[cta, mine, theirs]`
     two lanes of a warp           the last operation of the whole warp         `synced[cta, warp]`
                                   the last one whose mask named both           `lanes[cta, warp, mine, theirs]`
 
-The last three tables are made only when something happens that needs them.
+The last four tables are made only when something happens that needs them.
 """
 
 from __future__ import annotations
@@ -33,7 +35,10 @@ class Order:
         self.met = np.full(ctas, now, np.int64)
         self.synced = np.full((ctas, self.warps), now, np.int64)
         self.known: Array | None = None
+        self.heard: Array | None = None
         self.lanes: Array | None = None
+        self._gathered: dict[int, Array] = {}  # address of an mbarrier -> (ctas, threads): what who arrived there knew
+        self._ended: dict[int, Array] = {}  # the same, of the phases that are over
         self._group: Group | None = None  # of which `_whole` holds
         self._whole = False
         self._last = -1  # time of the last warp operation of `_group`
@@ -55,9 +60,59 @@ class Order:
             hit[ctas, tids // WARP] = True
         if self.known is None:
             self.known = np.zeros((self.ctas, self.warps, self.warps), np.int64)
+        if self.heard is not None:
+            heard = np.where(hit[:, :, None], self.heard, 0).max(axis=1)
+            self.heard = np.where(hit[:, :, None], heard[:, None, :], self.heard)
         joint = np.where(hit, now, np.where(hit[:, :, None], self.known, 0).max(axis=1))
         self.known = np.where(hit[:, :, None], joint[:, None, :], self.known)
         return bool((hit == hit[0]).all())
+
+    def mbarrier_arrive(
+        self, address: Array, ctas: Array, tids: Array, ends: Array, now: int, when: int | None
+    ) -> None:
+        """Threads arrive at mbarriers and leave there what they know; see `RaceDetector.mbarrier_arrive`."""
+        for place in np.unique(address).tolist():
+            here = address == place
+            c, t = ctas[here], tids[here]
+            row = self._gathered.setdefault(place, np.zeros((self.ctas, self.threads), np.int64))
+            if when is None:
+                np.maximum(row, self._knowledge(c, t), out=row)
+            row[c, t] = np.maximum(row[c, t], now if when is None else when)
+            over = np.unique(c[ends[here]])
+            if over.size:
+                ended = self._ended.setdefault(place, np.zeros_like(row))
+                ended[over] = row[over]
+
+    def _knowledge(self, ctas: Array, tids: Array) -> Array:
+        """(ctas, threads) until when what each thread did is known to one of these."""
+        hit = np.zeros((self.ctas, self.warps), bool)
+        hit[ctas, tids // WARP] = True
+        known = np.where(hit, self.synced, 0)
+        if self.known is not None:
+            known = np.maximum(known, np.where(hit[:, :, None], self.known, 0).max(axis=1))
+        result = np.repeat(known, WARP, axis=1)
+        if self.lanes is not None:
+            chosen = np.zeros((self.ctas, self.warps * WARP), bool)
+            chosen[ctas, tids] = True
+            within = np.where(chosen.reshape(self.ctas, self.warps, WARP, 1), self.lanes, 0).max(axis=2)
+            result = np.maximum(result, within.reshape(self.ctas, -1))
+        result = np.maximum(result[:, : self.threads], np.where(hit.any(axis=1), self.met, 0)[:, None])
+        if self.heard is not None:
+            result = np.maximum(result, np.where(hit[:, :, None], self.heard, 0).max(axis=1))
+        return result
+
+    def mbarrier_wait(self, address: Array, ctas: Array, tids: Array) -> bool:
+        """Threads, each for its warp, learn what is known at mbarriers. Whether all CTAs did alike."""
+        if self.heard is None:
+            self.heard = np.zeros((self.ctas, self.warps, self.threads), np.int64)
+        for place in np.unique(address).tolist():
+            if place in self._ended:
+                here = address == place
+                hit = np.zeros((self.ctas, self.warps), bool)
+                hit[ctas[here], tids[here] // WARP] = True
+                new = np.maximum(self.heard, self._ended[place][:, None, :])
+                self.heard = np.where(hit[:, :, None], new, self.heard)
+        return bool((self.heard == self.heard[:1]).all())
 
     def warp_sync(self, g: Group, membermask: Array, now: int) -> bool:
         """Lanes of each warp of the group have met. Whether all CTAs of the batch did alike."""
@@ -121,6 +176,8 @@ class Order:
         seen = np.maximum(self.met[cta], np.where(same, self.synced[cta, own], 0))
         if self.known is not None:
             seen = np.maximum(seen, self.known[cta, own, other])
+        if self.heard is not None:
+            seen = np.maximum(seen, self.heard[cta, own, theirs])
         if self.lanes is not None:
             seen = np.maximum(seen, np.where(same, self.lanes[cta, own, mine % WARP, theirs % WARP], 0))
         return when > seen

@@ -89,6 +89,7 @@ class RaceDetector:
         self._now = self._start = SHELF.start()
         self._sites: list[Site] = []  # of each access of this launch
         self._strong = frozenset(s.index for s in sites if STRONG & set(s.ins.parts))
+        self._mbarriers = frozenset(s.index for s in sites if "mbarrier" in s.ins.parts)
         self._global = Shadow((extent >> self.shift) + 1, 1, self.shift, self._start) if mode == "all" else None
         self._shared: Shadow | None = None
         self._ids = np.empty(0, np.int64)  # linear block of every CTA run so far
@@ -141,6 +142,23 @@ class RaceDetector:
         if not self._order.warp_sync(g, membermask, self._now):
             self._expand()
 
+    @property
+    def now(self) -> int:
+        """Accesses seen so far."""
+        return self._now
+
+    def mbarrier_arrive(self, address: Array, ctas: Array, tids: Array, ends: Array, when: int | None) -> None:
+        """Threads arrived at mbarriers, whose phase ended with them where `ends`. 1-D arrays over threads.
+
+        `when`: they had done it at that time, with a copy that is complete only now.
+        """
+        self._order.mbarrier_arrive(address, ctas, tids, ends, self._now, when)
+
+    def mbarrier_wait(self, address: Array, ctas: Array, tids: Array) -> None:
+        """Threads saw that a phase of an mbarrier is over. A thread that waits does so for its warp."""
+        if not self._order.mbarrier_wait(address, ctas, tids):
+            self._expand()
+
     def grid_barrier(self) -> None:
         """All threads of the launch have met (a cooperative launch is one batch)."""
         self._floor = self._now
@@ -186,6 +204,7 @@ class RaceDetector:
         self._sites.append(a.site)
         g = a.group
         strong = a.kind == "atomic" or (a.space == "global" and a.site.index in self._strong)
+        strong = strong or (a.kind == "load" and a.site.index in self._mbarriers)
         if a.space == "shared":
             alike = g.product and g.shape[0] == self._order.ctas and a.address.shape[0] == 1
             if shadow.uniform and not (alike and (a.mask is None or a.mask.shape[0] == 1)):

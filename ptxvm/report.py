@@ -22,6 +22,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "inactive lane": ("fault", "the mask, and which lanes take this branch"),
     "mask mismatch": ("fault", "the mask, and which lanes take this branch"),
     "two barriers": ("fault", "the branches that hold the two barriers"),
+    "broken mbarrier": ("fault", "mbarrier.init, its count, and who arrives"),
     "foreign tensor map": ("fault", "how the tensor map was made"),
     "wrong argument type": ("fault", "the scalar arguments of the launch: np.float32(x) for a float parameter"),
     "race": ("fail", "which barrier stands between these two lines"),

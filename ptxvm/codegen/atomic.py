@@ -4,24 +4,13 @@ sequentially consistent."""
 from __future__ import annotations
 
 from ptxvm.codegen.emitter import BlockWriter, emits, refuse
-from ptxvm.codegen.memory import SPACES, address
+from ptxvm.codegen.memory import SCOPES, SPACES, address
 from ptxvm.types import Instruction, Sink
 
-ORDER_AND_SCOPE = {
-    "relaxed",
-    "acquire",
-    "release",
-    "acq_rel",
-    "cta",
-    "cluster",
-    "gpu",
-    "sys",
-    "noftz",
-    "L2::cache_hint",
-}
+ORDERS = {"relaxed", "acquire", "release", "acq_rel"}
 HALVES = {"f16", "f16x2", "bf16", "bf16x2"}  # their sums must say that they do not flush
 TYPES = {
-    "add": {"u32", "s32", "u64", "s64", "f16", "f16x2", "bf16", "bf16x2", "f32", "f64"},
+    "add": {"u32", "s32", "u64", "f16", "f16x2", "bf16", "bf16x2", "f32", "f64"},
     "min": {"u32", "s32", "u64", "s64"},
     "max": {"u32", "s32", "u64", "s64"},
     "and": {"b32", "b64"},
@@ -37,16 +26,23 @@ TYPES = {
 def form_of(ins: Instruction) -> tuple[str, str, str]:
     """(space, operation, type). Raises Unsupported for any other word."""
     space, operation, type_name = "generic", "", ""
+    orders = set(ins.parts) & ORDERS
     for word in ins.parts[1:]:
-        if word in SPACES and word not in ("param", "const", "local"):
+        if word in SPACES and SPACES[word] in ("global", "shared"):
             space = SPACES[word]
         elif word in TYPES:
             operation = word
-        elif word in ORDER_AND_SCOPE:
+        elif word in ORDERS | SCOPES or word in ("noftz", "L2::cache_hint"):
             continue
+        elif type_name:
+            raise refuse(ins)
         else:
             type_name = word
-    if operation not in TYPES or type_name not in TYPES[operation]:
+    if "L2::cache_hint" in ins.parts and space == "shared":
+        raise refuse(ins)
+    if operation not in TYPES or type_name not in TYPES[operation] or len(orders) > 1:
+        raise refuse(ins)
+    if ins.parts[0] == "red" and orders & {"acquire", "acq_rel"}:  # it brings nothing back that could be ordered
         raise refuse(ins)
     if ("noftz" in ins.parts) != (type_name in HALVES) or (ins.parts[0] == "red" and operation in ("exch", "cas")):
         raise refuse(ins)

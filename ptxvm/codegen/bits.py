@@ -207,6 +207,17 @@ def masks(w: BlockWriter, ins: Instruction) -> None:
     w.define(d, f"nm.{ins.parts[0]}({w.use(a, types[0])}, {w.use(b, 'u32')}, {'clamp' in words})", types[0])
 
 
+@emits("fns")
+def fns(w: BlockWriter, ins: Instruction) -> None:
+    """`fns d, mask, base, n`: the place of the n-th bit that is set, from the bit `base` on: upwards, or downwards for
+    a negative n; 0 asks for the bit at `base` itself. All ones where there is none."""
+    _, types = form(ins, "")
+    d, mask, base, offset = operands(ins, 4)
+    if types != ["b32"]:
+        raise refuse(ins)
+    w.define(d, f"nm.fns({w.use(mask, 'u32')}, {w.use(base, 'u32')}, {w.use(offset, 's32')})", "u32")
+
+
 @emits("popc", "clz", "brev", "bfind")
 def count(w: BlockWriter, ins: Instruction) -> None:
     """`popc`, `clz`, `bfind`: a u32 count or position; `brev`: the bits reversed."""

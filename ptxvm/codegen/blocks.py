@@ -19,6 +19,7 @@ from ptxvm.access import Site
 from ptxvm.codegen import asynchronous, atomic, call, chains, control, convert, floating, integer, matrix, memory  # noqa: F401  register
 from ptxvm.codegen import warp as _warp  # noqa: F401  registers its emitters
 from ptxvm.codegen.emitter import EMITTERS, BlockWriter, possible_sums, refuse
+from ptxvm.codegen.targets import too_new
 from ptxvm.errors import Unsupported
 from ptxvm.flow import callee, meets
 from ptxvm.group import Group
@@ -119,7 +120,9 @@ def _finish(
 
 
 def _may_wait(ins: Instruction) -> bool:
-    return ins.parts[0] in ("atom", "nanosleep") or (ins.parts[0] == "ld" and bool(memory.ORDERED & set(ins.parts)))
+    return bool({"atom", "nanosleep", "test_wait", "try_wait"} & set(ins.parts[:2])) or (
+        ins.parts[0] == "ld" and bool(memory.ORDERED & set(ins.parts))
+    )
 
 
 def _write_block(
@@ -215,6 +218,8 @@ def emitter_for(ins: Instruction) -> Callable[[BlockWriter, Instruction], None]:
 
 def emit(w: BlockWriter, ins: Instruction) -> None:
     """Write an instruction. Raises Unsupported with its opcode and line."""
+    if reason := too_new(ins.opcode, w.target):
+        raise refuse(ins, reason)
     try:
         emitter_for(ins)(w, ins)
     except Unsupported as refusal:

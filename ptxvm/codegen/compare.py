@@ -74,7 +74,7 @@ def setp(w: BlockWriter, ins: Instruction) -> None:
         first, second = f"{first}{tail}", f"~{first}{tail}"
     else:
         return w.define(d, f"({text}){tail}" if tail else text, "pred")
-    if not isinstance(d, Pair):
+    if not isinstance(d, Pair) or types[0] in ("f16", "bf16"):
         raise refuse(ins)
     predicates(w, [(d.first, first), (d.second, second)])
 
@@ -95,7 +95,7 @@ def set_value(w: BlockWriter, ins: Instruction) -> None:
     if len(types) != 2:
         raise refuse(ins)
     target, source = types
-    if target not in NARROW_SET_TARGETS.get(source, SET_TARGETS):
+    if target not in NARROW_SET_TARGETS.get(source, SET_TARGETS) or (target == "bf16" and "ftz" in words):
         raise refuse(ins)
     d, a, b, *rest = ins.operands
     text, join = comparison(w, ins, words, source, a, b)

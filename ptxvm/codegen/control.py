@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from ptxvm.codegen.emitter import BlockWriter, emits, refuse
@@ -66,6 +67,8 @@ def write_end(w: BlockWriter, ins: Instruction | None) -> tuple[BlockKind, str]:
 
 def _barrier(w: BlockWriter, ins: Instruction) -> str:
     words = [p for p in ins.parts[1:] if p not in ("cta", "aligned")]
+    if "aligned" in ins.parts and ins.parts[0] == "bar":  # `bar` is aligned anyway
+        raise refuse(ins)
     operands = list(ins.operands)
     reduction = "None, None"
     if words[:1] == ["red"]:
@@ -102,15 +105,16 @@ def trap(w: BlockWriter, ins: Instruction) -> None:
     w.line(f"rt.trap(g, {w.site()}, {w.guard()})")
 
 
-@emits("membar", "fence", "nanosleep", "pragma", "griddepcontrol", "setmaxnreg")
+_NOTHING = re.compile(
+    r"membar\.(cta|gl|sys|proxy\.alias)|fence(\.sc|\.acq_rel|\.acquire|\.release)?\.(cta|cluster|gpu|sys)|fence\.proxy\.alias"
+    r"|nanosleep\.u32|pmevent(\.mask)?|pragma"
+)
+
+
+@emits("membar", "fence", "nanosleep", "pmevent", "pragma")
 def nothing(w: BlockWriter, ins: Instruction) -> None:
     """Memory operations run in order and in one place, and there is no time: fences and sleeps change nothing."""
-    words = set(ins.parts[1:])
-    known = {
-        "gl", "cta", "sys", "gpu", "cluster", "sc", "acq_rel", "acquire", "release", "u32", "launch_dependents", "wait",
-        "proxy", "async", "inc", "dec", "sync", "aligned", "global", "shared::cta", "shared::cluster",
-    }  # fmt: skip
-    if words - known or ins.parts[0] in ("setmaxnreg", "griddepcontrol") or "proxy" in words:
+    if not _NOTHING.fullmatch(ins.opcode):
         raise refuse(ins)
     if ins.parts[0] in ("membar", "fence"):
         w.line("rt.fence(g)")
@@ -125,5 +129,5 @@ def at_block_end(w: BlockWriter, ins: Instruction) -> None:
     if ins.parts[0] in BARRIERS and not is_barrier(ins):
         raise refuse(ins)
     write_end(w, ins)
-    if ins.parts[0] == "bra" and set(ins.parts[1:]) - {"uni"}:
+    if ins.parts[0] in ("bra", "ret", "exit") and set(ins.parts[1:]) - ({"uni"} if ins.parts[0] != "exit" else set()):
         raise refuse(ins)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ptxvm.codegen.emitter import BlockWriter, emits, refuse
 from ptxvm.codegen.forms import INTEGERS, ROUNDINGS, form, natural, operands, value
 from ptxvm.codegen.forms import WORDS as BITS
@@ -27,6 +29,8 @@ def cvt(w: BlockWriter, ins: Instruction) -> None:
     target, source = types
     if target in SCALARS and source in SCALARS and words <= {"sat"}:
         d, a = operands(ins, 2)
+        if "sat" in words and limits(target)[0] <= limits(source)[0] and limits(source)[1] <= limits(target)[1]:
+            raise refuse(ins, "it has nothing to clamp")
         return w.define(d, integer_to_integer(w, a, target, source, "sat" in words), target)
     if target in SCALARS and source in FLOATS:
         return float_to_integer(w, ins, words, target, source)
@@ -53,23 +57,25 @@ def integer_to_integer(w: BlockWriter, a: Operand, target: str, source: str, sat
     return f"nm.saturate_int({text}, {max(low, lowest)}, {min(high, highest)}, {name})"
 
 
+_PACKS = re.compile(r"cvt\.pack\.sat\.(?:([us])(16)\.s32|([us])([842])\.s32\.b32)")
+
+
 def pack_integers(w: BlockWriter, ins: Instruction) -> None:
-    """`cvt.pack.sat.T.s32 d, a, b{, c}`: a and b clamped to T, a above b; for bytes c moves up to make room."""
-    _, types = form(ins, "pack sat")
-    if len(types) < 2 or len(ins.operands) < 3:
+    """`cvt.pack.sat.T.s32 d, a, b{, c}`: a and b clamped to T, a above b; but for 16 bits c moves up to make room."""
+    known = _PACKS.fullmatch(ins.opcode)
+    if known is None:
         raise refuse(ins)
-    target, d, a, b = types[0], *ins.operands[:3]
-    if ins.parts[1:3] != ("pack", "sat") or types[1] != "s32" or target not in ("u16", "s16", "u8", "s8"):
-        raise refuse(ins)
-    bits = bits_of(target)
-    third = ins.operands[3:] if types[2:] == ["b32"] and bits == 8 else ()
-    if len(ins.operands) != (4 if third else 3) or len(types) != (3 if bits == 8 else 2):
-        raise refuse(ins)
-    mask = f"np.uint32({(1 << bits) - 1})"
-    low, high = (f"(({integer_to_integer(w, o, target, 's32', True)}).astype(np.uint32) & {mask})" for o in (b, a))
+    sign, bits = known[1] or known[3], int(known[2] or known[4])
+    d, a, b, *third = operands(ins, 3 if bits == 16 else 4)
+    least = -(1 << bits - 1) if sign == "s" else 0
+    mask = (1 << bits) - 1
+    low, high = (
+        f"(nm.saturate_int({w.use(o, 's32')}, {least}, {least + mask}, np.int32).view(np.uint32) & np.uint32({mask}))"
+        for o in (b, a)
+    )
     text = f"{low} | ({high} << np.uint32({bits}))"
     if third:
-        text += f" | ({w.use(third[0], 'u32')} << np.uint32(16))"
+        text += f" | ({w.use(third[0], 'u32')} << np.uint32({2 * bits}))"
     w.define(d, text, "u32")
 
 
@@ -86,6 +92,8 @@ def float_to_integer(w: BlockWriter, ins: Instruction, words: set[str], target: 
     """Rounds to a whole number and clamps. NaN: 0, or the top bit if the source is f64 or the target has 64 bits."""
     ways = words & set(TO_INTEGER)
     if len(ways) != 1 or not words <= {"ftz", "sat", *TO_INTEGER} or ("ftz" in words and source != "f32"):
+        raise refuse(ins)
+    if source == "bf16" and ("sat" in words or bits_of(target) == 8):
         raise refuse(ins)
     d, a = operands(ins, 2)
     text, _ = exact(w, a, source)
@@ -116,7 +124,7 @@ def to_float(w: BlockWriter, ins: Instruction, words: set[str], target: str, sou
         raise refuse(ins)
     mode = modes.pop() if modes else "rn"
     if source in SCALARS:
-        if whole or words & {"relu", "satfinite"}:
+        if whole or words & {"relu", "satfinite"} or (target == "bf16" and bits_of(source) == 8):
             raise refuse(ins)
         text = from_integer(w.use(a, source), target, source, mode)
     else:
@@ -248,13 +256,23 @@ def unpack(w: BlockWriter, ins: Instruction, kind: str, d: Vector, a: Operand) -
 
 
 # -- address spaces ----------------------------------------------------------------------------------------------
+@emits("isspacep")
+def isspacep(w: BlockWriter, ins: Instruction) -> None:
+    """`isspacep.space p, a`: whether a generic address lies in a space. Global is all that no other space has."""
+    d, a = operands(ins, 2)
+    spaces = ("const", "global", "local", "shared", "shared::cta", "param", "param::entry")
+    if len(ins.parts) != 2 or ins.parts[1] not in spaces:
+        raise refuse(ins)
+    w.define(d, f"rt.is_space({ins.parts[1].partition('::')[0]!r}, {value(w, a, 'u64')})", "pred")
+
+
 @emits("cvta")
 def cvta(w: BlockWriter, ins: Instruction) -> None:
     """`cvta.space`: an address of a space as a generic one; `cvta.to.space` back. Global, const and param: the same."""
     words, types = form(ins, "to global const param param::entry shared shared::cta local")
     d, a = operands(ins, 2)
     spaces = words - {"to"}
-    if len(spaces) != 1 or types[0] not in ("u32", "u64"):
+    if len(spaces) != 1 or types != ["u64"]:  # addresses have 64 bits
         raise refuse(ins)
     space = spaces.pop().partition("::")[0]
     text = value(w, a, types[0])

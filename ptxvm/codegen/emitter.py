@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from ptxvm.codegen.targets import too_new
 from ptxvm.errors import Unsupported
 from ptxvm.machine import knows_special
 from ptxvm.types import DTYPES, Immediate, Instruction, Not, Operand, Register, Sink, Special
@@ -147,6 +148,8 @@ class BlockWriter:
         if isinstance(operand, Special):
             if not knows_special(operand.name):
                 raise Unsupported(operand.name, self.instruction.ptx_line if self.instruction else None)
+            if reason := too_new(operand.name, self.target):
+                raise Unsupported(operand.name, None, f"{operand.name}: {reason}")
             return f"rt.special(g, {operand.name!r}).astype(np.{want.name}, copy=False)"
         raise Unsupported(type(operand).__name__, None, "operand of this kind is not a value here")
 

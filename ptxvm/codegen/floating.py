@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ptxvm.codegen.emitter import BlockWriter, emits, refuse
 from ptxvm.codegen.forms import FLOATS, form, operands, rounding
+from ptxvm.codegen.targets import too_new
 from ptxvm.types import Instruction, Operand, Register
 
 HALVES = frozenset({"f16", "f16x2", "bf16", "bf16x2"})
@@ -275,6 +276,8 @@ def min_max(w: BlockWriter, ins: Instruction) -> None:
         raise refuse(ins)
     if (kind in BFLOATS and "ftz" in words) or (len(rest) == 2 and kind != "f32"):
         raise refuse(ins)
+    if len(rest) == 2 and (reason := too_new("min of three", w.target)):
+        raise refuse(ins, reason)
     function = f"nm.{ins.parts[0]}imum{'_nan' if 'NaN' in words else ''}"
     values = [decode(w, o, kind, "ftz" in words) for o in (a, *rest)]
     if xorsign:

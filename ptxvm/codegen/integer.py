@@ -25,9 +25,9 @@ def add_sub(w: BlockWriter, ins: Instruction) -> None:
     sign = "+" if ins.parts[0] == "add" else "-"
     d, a, b = operands(ins, 3)
     kind = types[0]
-    if kind in PACKED and not words:
+    if kind in PACKED and not words and sign == "+":
         halves = [f"nm.split16({w.use(o, kind)}, np.uint16)" for o in (a, b)]
-        return w.define(d, f"nm.join16({halves[0]} {sign} {halves[1]})", kind)
+        return w.define(d, f"nm.join16({halves[0]} + {halves[1]})", kind)
     if len(types) != 1 or kind not in INTEGERS or len(words) > 1:
         raise refuse(ins)
     if "cc" in words:
@@ -89,6 +89,8 @@ def add_sub_carry(w: BlockWriter, ins: Instruction) -> None:
     """`addc`, `subc`: with the carry (borrow) of the instruction before."""
     words, types = form(ins, "cc")
     d, a, b = operands(ins, 3)
+    if types[0] not in INTEGERS:
+        raise refuse(ins)
     sign = "+" if ins.parts[0] == "addc" else "-"
     second = w.use(b, _unsigned(ins, types[0]))
     carried(w, ins, sign, d, a, second, types[0], takes=True, gives="cc" in words)

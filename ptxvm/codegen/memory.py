@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from ptxvm.codegen.emitter import BlockWriter, emits, refuse
@@ -12,32 +13,86 @@ SPACES = {
     "param": "param", "param::entry": "param",
 }  # fmt: skip
 # Words that change caching, ordering or scope. Caches are not modelled, and ptxvm runs memory operations in order, so
-# they change nothing here.
-CACHE_WORDS = {
-    "ca", "cg", "cs", "lu", "cv", "wb", "wt", "nc", "weak", "volatile", "relaxed", "acquire", "release", "mmio",
-    "cta", "cluster", "gpu", "sys",
-    "L1::evict_normal", "L1::evict_unchanged", "L1::evict_first", "L1::evict_last", "L1::no_allocate",
-    "L2::evict_normal", "L2::evict_first", "L2::evict_last", "L2::cache_hint", "L2::64B", "L2::128B", "L2::256B",
-}  # fmt: skip
+# they change nothing here; but PTX does not allow them everywhere.
+CACHES = {"ld": {"ca", "cg", "cs", "lu", "cv"}, "ldu": set(), "st": {"wb", "cg", "cs", "wt"}}
+EVICTIONS = {"L1::evict_normal", "L1::evict_unchanged", "L1::evict_first", "L1::evict_last", "L1::no_allocate"}
+L2_EVICTIONS = {"L2::evict_normal", "L2::evict_first", "L2::evict_last"}
+SECTORS = {"L2::64B", "L2::128B", "L2::256B"}
+SCOPES = {"cta", "cluster", "gpu", "sys"}
+ORDERS = {
+    "ld": {"weak", "volatile", "relaxed", "acquire"},
+    "ldu": set(),
+    "st": {"weak", "volatile", "relaxed", "release"},
+}
 VECTORS = {"v2": 2, "v4": 4, "v8": 8}
+NO_MEMORY_TYPES = {
+    "pred",
+    "f16",
+    "f16x2",
+    "bf16",
+    "bf16x2",
+    "f32x2",
+    "u16x2",
+    "s16x2",
+    "tf32",
+    "e4m3",
+    "e5m2",
+    "e4m3x2",
+    "e5m2x2",
+}
 ORDERED = {"volatile", "relaxed", "acquire"}  # loads that may wait for another thread
 
 
 def access_form(ins: Instruction) -> tuple[str, int, str]:
-    """(space, number of elements, element type) of an `ld` or `st`. Raises Unsupported for any other word."""
+    """(space, number of elements, element type) of an `ld` or `st`. Raises Unsupported for what PTX does not allow."""
     space, count, type_name = "generic", 1, ""
+    hints = set()
     for word in ins.parts[1:]:
         if word in SPACES:
             space = SPACES[word]
         elif word in VECTORS:
             count = VECTORS[word]
-        elif word in DTYPES and word != "pred":
+        elif word in DTYPES and word not in NO_MEMORY_TYPES:
             type_name = word
-        elif word not in CACHE_WORDS:
-            raise refuse(ins)
-    if not type_name:
+        else:
+            hints.add(word)
+    if not type_name or not _is_allowed(ins.parts[0], hints, space, count, type_name):
         raise refuse(ins)
     return space, count, type_name
+
+
+def _is_allowed(base: str, hints: set[str], space: str, count: int, type_name: str) -> bool:
+    """Whether an access may have these words on caches and order, and this width."""
+    orders, scopes, caches = hints & ORDERS[base], hints & SCOPES, hints & CACHES[base]
+    evictions, sectors = hints & (EVICTIONS | L2_EVICTIONS), hints & SECTORS
+    order = orders.pop() if orders else ""
+    other = hints - ORDERS[base] - SCOPES - CACHES[base] - EVICTIONS - L2_EVICTIONS - SECTORS
+    anywhere = space in ("generic", "global")
+    scoped = order in ("relaxed", "acquire", "release")
+    bits = bits_of(type_name)
+    plainly = count == 1 and not (caches or evictions or sectors)
+    if "mmio" in other and not (order == "relaxed" and scopes == {"sys"} and anywhere and plainly):
+        return False
+    if "nc" in other and (base != "ld" or space != "global" or order or caches - {"ca", "cg", "cs"}):
+        return False
+    if base == "ldu" and not anywhere:
+        return False
+    return (
+        not orders
+        and other <= {"mmio", "nc", "L2::cache_hint"}
+        and len(scopes) == int(scoped)
+        and len(caches) <= 1
+        and not (caches and (order not in ("", "weak") or evictions))
+        and len(evictions & EVICTIONS) <= 1
+        and (not evictions & L2_EVICTIONS or bits * count == 256)
+        and len(sectors) <= 1
+        and not (sectors and base != "ld")
+        and not (evictions and order == "volatile")
+        and not ("L2::cache_hint" in other and order == "volatile")
+        and (anywhere or not (evictions or sectors or "L2::cache_hint" in other))
+        and (space in ("generic", "global", "shared") or order in ("", "weak"))
+        and (bits * count <= 128 or (bits * count == 256 and bits >= 32 and anywhere and base != "ldu"))
+    )
 
 
 def address(w: BlockWriter, operand: Operand, apart: bool = False) -> str:
@@ -68,9 +123,11 @@ def load(w: BlockWriter, ins: Instruction) -> None:
     if space == "param" and isinstance(place, Vector):
         receive(w, ins, targets, type_name)
         return
+    if space == "param" and isinstance(place, Address) and isinstance(place.base, Register):
+        space = "global"  # a parameter whose address is taken lies there, see `Device`
     if space == "param":
         if not isinstance(place, Address) or not isinstance(place.base, Symbol):
-            raise refuse(ins, "parameter address in a register")
+            raise refuse(ins)
         base = place.base
         values = w.let(f"rt.param({base.name!r}, {base.offset + place.offset}, {size}, {count})")
     else:
@@ -159,8 +216,20 @@ def stored(w: BlockWriter, operand: Operand, type_name: str, size: int) -> str:
     return w.use(operand, unsigned)
 
 
+_HINTS = re.compile(
+    r"prefetch(\.global|\.local)?\.L[12]|prefetch(\.global)?\.L2::evict_(last|normal)|prefetchu\.L1"
+    r"|prefetch(\.const|\.param)?\.tensormap|discard(\.global)?\.L2|applypriority(\.global)?\.L2::evict_normal"
+    r"|createpolicy\.(fractional|range(\.global)?)\.L2::evict_(last|normal|first|unchanged)(\.L2::evict_(first|unchanged))?"
+    r"\.b64|createpolicy\.cvt\.L2\.b64"
+)
+
+
 @emits("prefetch", "prefetchu", "discard", "applypriority", "createpolicy")
 def cache_hint(w: BlockWriter, ins: Instruction) -> None:
     """Hints to caches, which are not modelled. A policy register gets 0."""
+    if not _HINTS.fullmatch(ins.opcode):
+        raise refuse(ins)
+    if ins.parts[0] in ("discard", "applypriority") and ins.operands[1:] != (Immediate(128),):
+        raise refuse(ins, "it works on 128 bytes")
     if ins.parts[0] == "createpolicy":
         w.define(ins.operands[0], w.use(Immediate(0), "u64"), "u64")

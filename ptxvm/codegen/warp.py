@@ -28,6 +28,8 @@ def shfl(w: BlockWriter, ins: Instruction) -> None:
         raise refuse(ins)
     target, a, b, c, members = ins.operands
     value, inside = _two(target)
+    if isinstance(value, Sink) and not isinstance(inside, Sink):
+        raise refuse(ins, "its value must have a register")
     lanes = _sync(w, members)
     operands = f"{w.use(a, 'u32')}, {w.use(b, 'u32')}, {w.use(c, 'u32')}"
     result = w.let(f"wp.shfl(g, {ins.parts[2]!r}, {operands}, {lanes}, {w.guard()})")

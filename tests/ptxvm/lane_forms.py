@@ -159,7 +159,8 @@ def _product_chain(half: str, kind: str) -> list[Form]:
 
 
 INTEGER = [
-    *plain("{add sub}.{u16 s16 u32 s32 u64 s64 u16x2 s16x2}", 2),
+    *plain("{add sub}.{u16 s16 u32 s32 u64 s64}", 2),
+    *plain("add.{u16x2 s16x2}", 2),
     *plain("{add sub}.sat.s32", 2),
     *plain("mul.{lo hi}.{u16 s16 u32 s32 u64 s64}", 2),
     *plain("mad.{lo hi}.{u16 s16 u32 s32 u64 s64}", 3),
@@ -242,6 +243,7 @@ BITS = [
     *(Form(o, ("b32",), ("count", "count")) for o in each("bmsk.{clamp wrap}.b32")),
     *(Form(o, ("b32",), ("b32", "count")) for o in each("szext.{clamp wrap}.{u32 s32}")),
     *plain("{popc clz}.{b32 b64}", 1, "u32"),
+    Form("fns.b32", ("b32",), ("b32", "count", "b32")),
     *plain("brev.{b32 b64}", 1),
     *plain("bfind{- .shiftamt}.{u32 s32 u64 s64}", 1, "u32"),
 ]  # fmt: skip

@@ -175,12 +175,26 @@ def pairs(pattern: str) -> list[Form]:
 
 WHOLE = "{rni rzi rmi rpi}"
 INTS = "{u8 s8 u16 s16 u32 s32 u64 s64}"
+WIDE_INTS = "{u16 s16 u32 s32 u64 s64}"
+
+
+def may_clamp(target: str, source: str) -> bool:
+    """Whether the source type has values that the target type lacks; only then is there a `.sat`."""
+    bits, from_bits = int(target[1:]), int(source[1:])
+    if target[0] == source[0]:
+        return from_bits > bits
+    return source[0] == "s" or from_bits >= bits
+
+
 CONVERT = [
-    *conversions(f"cvt{{- .sat}}.{INTS}.{INTS}"),
-    *conversions(f"cvt.{DIRECTED}.{{f16 bf16 f32 f64}}.{INTS}"),
+    *conversions(f"cvt.{INTS}.{INTS}"),
+    *(form for form in conversions(f"cvt.sat.{INTS}.{INTS}") if may_clamp(*form.opcode.split(".")[2:])),
+    *conversions(f"cvt.{DIRECTED}.{{f16 f32 f64}}.{INTS}"),
+    *conversions(f"cvt.{DIRECTED}.bf16.{WIDE_INTS}"),
     *conversions(f"cvt.{DIRECTED}.sat.{{f16 f32 f64}}.{INTS}"),
     *conversions(f"cvt.{DIRECTED}.ftz{{- .sat}}.f32.{INTS}"),
-    *conversions(f"cvt.{WHOLE}{{- .sat}}.{INTS}.{{f16 bf16 f32 f64}}"),
+    *conversions(f"cvt.{WHOLE}{{- .sat}}.{INTS}.{{f16 f32 f64}}"),
+    *conversions(f"cvt.{WHOLE}.{WIDE_INTS}.bf16"),
     *conversions(f"cvt.{WHOLE}.ftz{{- .sat}}.{INTS}.f32"),
     *conversions(f"cvt.{WHOLE}{{- .sat}}.{{f16.f16 f32.f32 f64.f64}}"),
     *conversions(f"cvt.{WHOLE}.bf16.bf16"),
@@ -201,7 +215,7 @@ CONVERT = [
     *conversions("cvt.rn.satfinite{- .relu}.{e4m3x2 e5m2x2}.f16x2"),
     *conversions("cvt.rn{- .relu}.f16x2.{e4m3x2 e5m2x2}"),
     *(Form(o, ("b32",), ("s32", "s32")) for o in each("cvt.pack.sat.{u16 s16}.s32")),
-    *(Form(o, ("b32",), ("s32", "s32", "b32")) for o in each("cvt.pack.sat.{u8 s8}.s32.b32")),
+    *(Form(o, ("b32",), ("s32", "s32", "b32")) for o in each("cvt.pack.sat.{u8 s8 u4 s4 u2 s2}.s32.b32")),
     *(
         Form(o, (bits,), (bits,))
         for o in each("mov.{b16 b32 b64 u16 u32 u64 s16 s32 s64 f32 f64 pred}")

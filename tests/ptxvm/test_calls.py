@@ -21,7 +21,7 @@ FULL = (1 << 64) - 1
 # Every type of a piece of a parameter -> class of the register that it moves through (see `lane_values`), its bits.
 PIECES = {
     "b8": ("b16", 8), "u8": ("b16", 8), "s8": ("b32", 8), "b16": ("b16", 16), "u16": ("b16", 16), "s16": ("b32", 16),
-    "f16": ("b16", 16), "b32": ("b32", 32), "u32": ("b64", 32), "s32": ("b64", 32), "f32": ("b32", 32),
+    "b32": ("b32", 32), "u32": ("b64", 32), "s32": ("b64", 32), "f32": ("b32", 32),
     "b64": ("b64", 64), "u64": ("b64", 64), "s64": ("b64", 64), "f64": ("b64", 64),
 }  # fmt: skip
 MOVES = {

@@ -6,7 +6,6 @@ Candidates are all forms that ptxvm knows and what differs from one of them in a
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterable, Iterator
 from itertools import product
 from pathlib import Path
@@ -17,8 +16,8 @@ import ptxvm
 from ptxvm.matrix_forms import FRAGMENTS, MMA
 from ptxvm.types import Instruction
 from ptxvm.units import mma_flops_of, unit_of
+from tests.ptxvm.assembled import assemble, refused_by_ptxas, refused_by_ptxvm
 from tests.ptxvm.scalar.fragments import WIDTH
-from warpbench.backends.tools import ptxas
 
 TARGETS = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_120")
 ALIKE = [t if t in ("sm_75", "sm_89") else pytest.param(t, marks=pytest.mark.slow) for t in TARGETS]
@@ -106,53 +105,27 @@ PLAIN = [o for o in KNOWN if "satfinite" not in o and "ordered" not in o and "co
 CANDIDATES = sorted(o for o in {*KNOWN, *(o for plain in PLAIN for o in neighbours(plain))} if statement(o))
 
 
-def refused_by_ptxas(target: str, opcodes: list[str], folder: Path) -> set[str]:
-    """Assembles without what it complains of until it has nothing to say. What it then cannot digest is refused too."""
-    left, refused = list(opcodes), set()
-    while True:
-        text = HEADER.format(target=target) + "\n".join(statement(o) for o in left) + "\nret; }\n"
-        said = assemble(target, text, folder)
-        wrong = {int(line) - 6 for line in re.findall(r"k\.ptx, line (\d+); (?:error|fatal)", said)}
-        if not wrong:
-            break
-        refused |= {left[i] for i in wrong}
-        left = [o for i, o in enumerate(left) if i not in wrong]
-    if said:  # of a form in the middle, without its line: one by one
-        for opcode in left:
-            if assemble(target, f"{HEADER.format(target=target)}{statement(opcode)}\nret; }}\n", folder):
-                refused.add(opcode)
-    return refused
-
-
-def assemble(target: str, text: str, folder: Path) -> str:
-    """What ptxas complains of."""
-    source = folder / "k.ptx"
-    source.write_text(text)
-    command = [str(ptxas().path), "--gpu-name", target, "-O0", "-o", str(folder / "k.cubin"), str(source)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout + done.stderr if done.returncode else ""
-
-
-def refused_by_ptxvm(target: str, opcodes: list[str]) -> dict[str, int]:
-    """Refused opcodes, and the line that the refusal names."""
-    text = HEADER.format(target=target) + "\n".join(statement(o) for o in opcodes) + "\nret; }\n"
-    return {error.form: error.line or 0 for error in ptxvm.Module.from_ptx(text).unsupported()}
+def refused(target: str, opcodes: list[str], folder: Path) -> tuple[set[str], set[str]]:
+    """By ptxvm, and by ptxas."""
+    header, statements = HEADER.format(target=target), {statement(o): o for o in opcodes}
+    ours, theirs = refused_by_ptxvm(header, [*statements]), refused_by_ptxas(target, header, [*statements], folder)
+    return {statements[s] for s in ours}, {statements[s] for s in theirs}
 
 
 @pytest.mark.parametrize("target", ALIKE)
 def test_ptxvm_takes_what_ptxas_takes(target: str, tmp_path: Path) -> None:
     assert len(CANDIDATES) > 4000
     products = [o for o in CANDIDATES if not o.startswith(("wmma.load", "wmma.store"))]
-    ours, theirs = refused_by_ptxvm(target, products), refused_by_ptxas(target, products, tmp_path)
-    assert {o for o in set(ours) ^ theirs if not UNDESCRIBED.fullmatch(o)} == set()
-    assert all(products[line - 6] == opcode for opcode, line in ours.items())
-    assert any(UNDESCRIBED.fullmatch(o) for o in set(ours) - theirs)
+    ours, theirs = refused(target, products, tmp_path)
+    assert {o for o in ours ^ theirs if not UNDESCRIBED.fullmatch(o)} == set()
+    assert any(UNDESCRIBED.fullmatch(o) for o in ours - theirs)
 
 
 @pytest.mark.parametrize("target", [pytest.param("sm_75", marks=pytest.mark.slow), "sm_80"])
 def test_fragments_too(target: str, tmp_path: Path) -> None:
     moves = [o for o in CANDIDATES if o.startswith(("wmma.load", "wmma.store")) and ".global." in o]
-    assert set(refused_by_ptxvm(target, moves)) == refused_by_ptxas(target, moves, tmp_path)
+    ours, theirs = refused(target, moves, tmp_path)
+    assert ours == theirs
 
 
 OTHERS = {

@@ -22,7 +22,11 @@ INTEGERS = ("u8", "s8", "u16", "s16", "u32", "s32", "u64", "s64")
 def test_integer_to_integer(target: str, source: str) -> None:
     a = integers(source)
     expect(run(f"cvt.{target}.{source}", target, (source, a)), [wrap(x, target) for x in a.tolist()], a)
-    limits = np.iinfo(DTYPES[target])
+    limits, given = np.iinfo(DTYPES[target]), np.iinfo(DTYPES[source])
+    if limits.min <= given.min and given.max <= limits.max:
+        with pytest.raises(Unsupported, match="nothing to clamp"):
+            run(f"cvt.sat.{target}.{source}", target, (source, a))
+        return
     want = [max(int(limits.min), min(int(limits.max), x)) for x in a.tolist()]
     expect(run(f"cvt.sat.{target}.{source}", target, (source, a)), want, a)
 
@@ -38,8 +42,10 @@ def test_narrow_types_in_wide_registers() -> None:
     assert get(small).tolist() == [[-128, 127]]
 
 
-@pytest.mark.parametrize("source", INTEGERS)
-@pytest.mark.parametrize("target", ["f16", "bf16", "f32", "f64"])
+@pytest.mark.parametrize(
+    ("target", "source"),
+    [p for p in itertools.product(("f16", "bf16", "f32", "f64"), INTEGERS) if p[0] != "bf16" or p[1][1:] != "8"],
+)
 @pytest.mark.parametrize("mode", MODES)
 def test_integer_to_float(target: str, source: str, mode: str) -> None:
     a = integers(source, 60)

@@ -25,6 +25,7 @@ from tests.ptxvm import (
     test_opcodes_atomic,
     test_opcodes_control,
     test_opcodes_matrix,
+    test_opcodes_mbarrier,
     test_opcodes_memory,
     test_opcodes_sparse,
     test_opcodes_warp,
@@ -49,6 +50,10 @@ def executed() -> set[str]:
     forms |= {f"cvta.{to}{space}.u64" for to in ("", "to.") for space in test_opcodes_memory.SPACES}
     forms |= {opcode for opcode, _ in test_opcodes_async.COPIES}
     forms |= {"cp.async.commit_group", "cp.async.wait_group", "cp.async.wait_all", "cvta.param.u64"}
+    forms |= {*test_opcodes_mbarrier.INIT, *test_opcodes_mbarrier.INVAL, *test_opcodes_mbarrier.ARRIVE}
+    forms |= {*test_opcodes_mbarrier.DROP, *test_opcodes_mbarrier.WAIT, *test_opcodes_mbarrier.COPIES}
+    forms |= {f"isspacep.{space}" for space in test_opcodes_memory.WINDOWS}
+    forms |= {"mbarrier.pending_count.b64"}
     forms |= {*test_opcodes_atomic.ATOMICS, *test_opcodes_atomic.REDUCTIONS}
     forms |= {*test_opcodes_warp.OPCODES, "elect.sync", "bar.warp.sync"}
     forms |= {*test_opcodes_matrix.MMA, *test_opcodes_matrix.REST, test_opcodes_matrix.MOVE}
@@ -99,9 +104,9 @@ def test_the_census_names_targets_that_we_compile_for() -> None:
 
 def test_no_emitter_is_without_a_test() -> None:
     """But for hints to caches, which have no result, and what is refused in every form known to the tests."""
-    hints = {"prefetch", "prefetchu", "discard", "applypriority", "createpolicy", "brkpt", "pragma"}
+    hints = {"prefetch", "prefetchu", "discard", "applypriority", "createpolicy", "brkpt", "pragma", "pmevent"}
     tested = {form.split(".")[0] for form in executed()}
-    assert set(EMITTERS) - tested - hints == {"griddepcontrol", "setmaxnreg"}
+    assert set(EMITTERS) - tested - hints == set()
     assert refusal("griddepcontrol.wait") is not None
     assert refusal("setmaxnreg.inc.sync.aligned.u32") is not None
 
@@ -203,7 +208,7 @@ END: ret;
 # Instructions whose operands are not looked at.
 UNREAD = {
     "trap", "brkpt", "ret", "exit", "prefetch", "prefetchu", "discard", "applypriority", "pragma", "membar", "fence",
-    "nanosleep",
+    "nanosleep", "pmevent",
 }  # fmt: skip
 
 

@@ -46,7 +46,9 @@ PARTS = ("64", "%name")
 ARRIVALS = ("bar.arrive", "barrier.arrive", "barrier.cta.arrive.aligned")
 EXITS = ("ret", "exit")
 FENCES = (
-    "membar.cta", "membar.gl", "membar.sys", "fence.acq_rel.cta", "fence.acq_rel.gpu", "fence.sc.sys",
+    "membar.cta", "membar.gl", "membar.sys", "membar.proxy.alias", "fence.proxy.alias",
+    "fence.acquire.gpu", "fence.sys", "pmevent 7",
+    "fence.acq_rel.cta", "fence.acq_rel.gpu", "fence.sc.sys",
     "nanosleep.u32 20", "nanosleep.u32 %lane",
 )  # fmt: skip
 

@@ -266,3 +266,41 @@ def test_addresses_of_spaces_and_back() -> None:
         generic.add(results[there][0])
     assert len(generic) == len(slots)
     assert results[slots["global"][0]] == results[slots["global"][1]]  # the generic space is the global one
+
+
+WINDOWS = ("const", "global", "local", "shared", "shared::cta", "param", "param::entry")
+
+
+@pytest.mark.parametrize("guard", ["", "@%p "])
+def test_which_space_a_generic_address_lies_in(guard: str) -> None:
+    """A parameter lies in the global space too, as the PTX ISA has it."""
+    program = Spaces("isspacep")
+    program.mix()
+    program.register("%at", "b64")
+    program.register("%inside", "pred")
+    places = {"const": "cvta.const.u64 %at, %base_const;", "param": "mov.b64 %at, given;\ncvta.param.u64 %at, %at;"}
+    places |= {"mixed": "mov.b64 %at, %base_mixed;"}
+    slots = {}
+    for place, lines in places.items():
+        program.add(*lines.splitlines())
+        for window in WINDOWS:
+            program.add("setp.ne.u32 %inside, 0, 0;", f"{guard}isspacep.{window} %inside, %at;")
+            slots[place, window] = program.store("%inside", 1)
+    results = program.launch([0])
+    for (place, window), slot in slots.items():
+        for lane, word in enumerate(results[slot]):
+            here = {program.kinds[lane].removeprefix("in_")} if place == "mixed" else {place}
+            here |= {"global"} if place == "param" else set()
+            want = window.partition("::")[0] in here and not (guard and not program.flags[lane])
+            assert word & 0xFFFFFFFF == want, (place, window, lane)
+
+
+@pytest.mark.parametrize("way", ["ld.param", "ld.param::entry"])
+def test_a_parameter_by_an_address_in_a_register(way: str) -> None:
+    program = Program(2, 32)
+    for name in ("%at", "%whole", "%same"):
+        program.register(name, "b64")
+    program.add("ld.param.b64 %same, [out];", "mov.b64 %at, out;", f"{way}.b64 %whole, [%at];")
+    slots = [program.store(name, 64) for name in ("%whole", "%same")]
+    results = program.launch()
+    assert results[slots[0]] == results[slots[1]] != [0] * 64

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
+import ptxvm
 from ptxvm.codegen import control
 from ptxvm.codegen.emitter import EMITTERS, BlockWriter, EmitterFunction
 from ptxvm.types import DTYPES, Immediate, Instruction, Register, Sink, Vector
@@ -20,6 +22,7 @@ from tests.ptxvm import (
     test_opcodes_async,
     test_opcodes_atomic,
     test_opcodes_control,
+    test_opcodes_mbarrier,
     test_opcodes_memory,
     test_opcodes_warp,
 )
@@ -182,6 +185,25 @@ def copies() -> None:
     test_opcodes_async.check(test_opcodes_async.COPIES[:3], "planted")
 
 
+def drops() -> None:
+    test_opcodes_mbarrier.check(test_opcodes_mbarrier.DROP, test_opcodes_mbarrier.WAIT, "planted")
+
+
+def arrivals() -> None:
+    test_opcodes_mbarrier.check(test_opcodes_mbarrier.ARRIVE[:3], test_opcodes_mbarrier.WAIT, "planted")
+
+
+spaces = partial(test_opcodes_memory.test_which_space_a_generic_address_lies_in, "")
+
+
+def landed() -> None:
+    """With a barrier that expects these arrivals alone; a further one leaves it waiting."""
+    try:
+        assert all(test_opcodes_mbarrier.copied("cp.async.mbarrier.arrive.noinc.shared.b64", False, True))
+    except ptxvm.Fault as fault:
+        raise AssertionError(str(fault)) from None
+
+
 ERRORS: dict[str, list[Error]] = {
     "integer": [
         error("add", through(words(add="sub")), lanes("add.s32"), "add subtracts"),
@@ -204,6 +226,7 @@ ERRORS: dict[str, list[Error]] = {
         error("prmt", through(operands(0, 2, 1, 3)), lanes("prmt.b32"), "prmt swaps its words"),
         error("bfe", through(words(s32="u32")), lanes("bfe.s32"), "bfe without a sign"),
         error("bfi", through(operands(0, 1, 2, 4, 3)), lanes("bfi.b64"), "bfi swaps place and length"),
+        error("fns", through(operands(0, 1, 3, 2)), lanes("fns.b32"), "fns swaps base and offset"),
         error("bfind", through(words(shiftamt="")), lanes("bfind.shiftamt.u32"), "bfind gives the position"),
     ],
     "compare": [
@@ -236,6 +259,8 @@ ERRORS: dict[str, list[Error]] = {
         error("cvt", through(words(sat="")), lanes("cvt.sat.u8.s32"), "cvt.sat wraps"),
         error("cvt", edited("'e4m3'", "'e5m2'"), lanes("cvt.rn.f16x2.e4m3x2"), "e4m3 read as e5m2"),
         error("mov", through(turned(1)), lanes("mov.b64 (pack)"), "mov packs the first element on top"),
+        error("cvt", edited("np.uint32(8)", "np.uint32(16)"), lanes("cvt.pack.sat.u4.s32.b32"), "c moves too far"),
+        error("isspacep", edited("'global'", "'const'"), spaces, "global is const"),
         error("cvta", through(words(to="")), addresses, "cvta.to does not go back"),
     ],
     "memory": [
@@ -269,6 +294,10 @@ ERRORS: dict[str, list[Error]] = {
     ],
     "asynchronous": [
         error("cp", edited("rt.copies.wait", "(lambda *a: None)"), copies, "the wait does not wait"),
+        error("cp", edited("True)", "False)"), landed, "noinc asks for one more arrival"),
+        error("mbarrier", through(words(arrive_drop="arrive")), drops, "arrive_drop expects no less"),
+        error("mbarrier", edited("rt.mbarriers.test", "~rt.mbarriers.test"), arrivals, "over is not over"),
+        error("mbarrier", edited("0xFFFFF)", "0xFFFF0)"), arrivals, "a part of the pending count"),
         error("cp", edited(", 16, ", ", 8, "), copies, "half of the bytes"),
         error("cp", edited("np.uint32(0)", "np.uint32(1)"), copies, "a byte of an ignored source"),
     ],

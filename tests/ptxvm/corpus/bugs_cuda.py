@@ -11,6 +11,7 @@ OPTIONS = ("--std=c++17", "-lineinfo")
 
 _all = cupy.RawModule(
     code=r"""
+#include <cuda_awbarrier_primitives.h>
 #include <cuda_pipeline_primitives.h>
 extern "C" {
 __global__ void doubled(const float* x, float* out) {
@@ -87,6 +88,12 @@ __global__ void two(const float* x, float* out) {
     __syncthreads();  // of the second warp
     out[threadIdx.x] = 3 * x[threadIdx.x];
   }
+}
+__global__ void counts_nobody(float* out) {
+  __shared__ __mbarrier_t arrivals;
+  if (threadIdx.x == 0) __mbarrier_init(&arrivals, blockDim.x - 64);  // of the threads beyond the first 64
+  __syncthreads();
+  out[threadIdx.x] = 1;
 }
 __global__ void mirror(const float* x, float* out) {
   __shared__ float row[64];
@@ -236,6 +243,10 @@ def _row():
 
 def bug_two_barriers():
     return _bug("two", 1, 64, _row())
+
+
+def bug_broken_mbarrier():
+    return _bug("counts_nobody", 1, 64, {"out": empty(64, torch.float32)})
 
 
 def bug_race_between_warps():

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.ptxvm.scalar.integer import pattern, value, width
-from tests.ptxvm.scalar.results import Result
+from tests.ptxvm.scalar.results import Anything, Result
 
 Words = tuple[str, ...]
 ONES = 0xFFFFFFFF
@@ -146,8 +146,25 @@ def bfind(words: Words, a: int) -> Result:
     return top - position if words[0] == "shiftamt" else position
 
 
+def fns(words: Words, mask: int, base: int, offset: int) -> Result:
+    """The place of the n-th set bit from `base`; a base above 31 is left open."""
+    if base > 31:
+        return Anything()
+    if offset == 0:
+        return base if mask >> base & 1 else ONES
+    step = 1 if offset < 1 << 31 else -1
+    left, position = offset if step > 0 else (1 << 32) - offset, base
+    while 0 <= position < 32:
+        if mask >> position & 1:
+            left -= 1
+            if left == 0:
+                return position
+        position += step
+    return ONES
+
+
 TABLE: dict[str, Callable[..., Any]] = {
     "and": logic(lambda a, b: a & b), "or": logic(lambda a, b: a | b), "xor": logic(lambda a, b: a ^ b),
     "not": invert, "cnot": cnot, "shl": shl, "shr": shr, "shf": shf, "lop3": lop3, "prmt": prmt, "bfe": bfe,
-    "bfi": bfi, "bmsk": bmsk, "szext": szext, "popc": popc, "clz": clz, "brev": brev, "bfind": bfind,
+    "bfi": bfi, "bmsk": bmsk, "szext": szext, "popc": popc, "clz": clz, "fns": fns, "brev": brev, "bfind": bfind,
 }  # fmt: skip

@@ -99,7 +99,7 @@ def pack(words: Words, a: int, b: int, c: int = 0) -> Result:
     bits = width(kind)
     low, high = (pattern(clamp(value(o, "s32"), kind), kind) for o in (b, a))
     both = low | (high << bits)
-    return both | (c << (2 * bits)) & 0xFFFFFFFF if bits == 8 else both
+    return both if bits == 16 else both | (c << (2 * bits)) & 0xFFFFFFFF
 
 
 def mov(words: Words, a: int) -> Result:
