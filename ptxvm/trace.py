@@ -22,7 +22,6 @@ from ptxvm.types import Source
 class Touch:
     """One access to memory by one warp.
 
-    site       position of the instruction in the kernel, to tell two of one line apart
     block      linear index in the grid
     lanes      active lanes, ascending; `offsets` is where each of them touches `width` bytes: bytes from the first
                element of the tensor that is named, or from the beginning of the block's shared or the thread's local
@@ -30,7 +29,6 @@ class Touch:
     alignment  bytes between the tensor's first element and the start of the 32-byte sector that it lies in
     """
 
-    site: int
     source: Source | None
     opcode: str
     space: Space
@@ -101,6 +99,6 @@ def _touch(arena: Arena, a: Access, block: int, warp: int, lanes: Array, address
             first = found.start + found.view_offset
             tensor = (found.name, found.dtype, found.shape)
     return Touch(
-        site.index, site.source, site.ins.opcode, a.space, a.kind, a.width, block, warp,
+        site.source, site.ins.opcode, a.space, a.kind, a.width, block, warp,
         tuple(lanes.tolist()), tuple((addresses - first).tolist()), *tensor, alignment=first % 32,
     )  # fmt: skip

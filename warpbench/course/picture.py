@@ -7,11 +7,11 @@ shape, the first variant.
     findings                of the course; where one stopped the kernel the picture ends there
     launches                [{kernel, grid, block, lost, accesses: [access]}]
 
-An access is one instruction: line, text, opcode, kind ("load", "store", "atomic", "async"), space, width (bytes a
-lane), tensor, shape, itemsize, per_request and ideal (sectors or wavefronts a request of the line in the whole launch,
-and what would do), and steps, one for each time that a warp came there: [{number, block, warp, lanes, offsets, unit,
-passes, start}]. `unit` is each lane's sector of 32 bytes, counted from the tensor's first, or its bank; `passes` each
-lane's wavefront; `start` the bytes of the tensor's first sector that lie before it.
+An access is one of a line to a tensor: line, text, opcode, kind ("load", "store", "atomic", "async"), space, width
+(bytes a lane), tensor, shape, itemsize, per_request and ideal (sectors or wavefronts a request of the line in the whole
+launch, and what would do), and steps, one for each time that a warp came there: [{number, block, warp, lanes, offsets,
+unit, passes, start}]. `unit` is each lane's sector of 32 bytes, counted from the tensor's first, or its bank; `passes`
+each lane's wavefront; `start` the bytes of the tensor's first sector that lie before it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from warpbench.course.contain import contained
 from warpbench.course.findings import Finding, name_print_storm
 
 WARPS = 2  # of the first and of the last block that are taken
-STEPS = 8  # of one warp at one instruction that are kept
+STEPS = 8  # of one warp at one access that are kept
 Picture = dict[str, Any]
 
 
@@ -68,16 +68,17 @@ def _chosen(launches: list[Any], launch: Any) -> list[tuple[int, int]]:
 def _launch(launch: Any, files: Sequence[str]) -> dict[str, Any]:
     touches = launch.trace.touches if launch.trace is not None else []
     lines = launch.report.lines if launch.report is not None else {}
-    sites: dict[tuple[int, str], list[Any]] = {}
+    alike: dict[Any, list[Any]] = {}  # a compiler that unrolls a loop makes several instructions of one access
     for touch in touches:
-        sites.setdefault((touch.site, touch.tensor), []).append(touch)
-    accesses = [_access(group, lines, files) for group in sites.values()]
+        key = (touch.source, touch.space, touch.kind, touch.tensor, touch.width)
+        alike.setdefault(key, []).append(touch)
+    accesses = [_access(group, lines, files) for group in alike.values()]
     row = {"kernel": launch.kernel, "grid": list(launch.grid), "block": list(launch.block)}
     return {**row, "lost": launch.trace.lost if launch.trace is not None else 0, "accesses": accesses}
 
 
 def _access(touches: Sequence[Any], lines: Mapping[Any, Any], files: Sequence[str]) -> dict[str, Any]:
-    """One instruction and the steps of the warps that came to it."""
+    """One access of a line and the steps of the warps that came to it."""
     one = touches[0]
     source = (one.source.file, one.source.line) if one.source else ("", 0)
     steps: list[dict[str, Any]] = []
