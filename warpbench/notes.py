@@ -53,15 +53,17 @@ def figures(operation: Operation, rung: Rung, backend: Any) -> Figures | None:
         raise KernelWrong(f"{operation.rung_path(rung)}: {check.first_message(judged)} Nothing was written.")
     if any(launch.report is None for launch in launches):
         return None
+    registers = counts.summary([counts.static(launch, backend.arch) for launch in launches], "regs")
+    return {**counted(operation, case, launches), "registers": registers}
+
+
+def counted(operation: Operation, case: check.Case, launches: Sequence[Any]) -> dict[str, Any]:
+    """What executed launches of a case did together; the figures of COLUMNS but for the registers."""
     seen = [launch.report.counters for launch in launches]
     more = {name: sum(getattr(one, name) for one in seen) for name in ("atomics", "shared_requests", "instructions")}
     shape, dtype = case.sizes, case.dtype
-    return {
-        **counts.totals([launch.report for launch in launches]),
-        **more,
-        "compulsory": operation.bytes_read(shape, dtype) + operation.bytes_written(shape, dtype),
-        "registers": counts.summary([counts.static(launch, backend.arch) for launch in launches], "regs"),
-    }
+    compulsory = operation.bytes_read(shape, dtype) + operation.bytes_written(shape, dtype)
+    return {**counts.totals([launch.report for launch in launches]), **more, "compulsory": compulsory}
 
 
 def runnable(operation: Operation) -> list[Rung]:

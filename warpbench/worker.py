@@ -89,10 +89,10 @@ def _stdin() -> IO[str]:
 
 
 def perform(task: dict[str, Any], backend: Any, emit: Emit) -> dict[str, Any]:
-    """Do one task: "check", "profile", "measure" or "inspect" a rung; "learn": check an answer; "picture": trace one.
+    """Do one task: "check", "profile", "measure" or "inspect" a rung; "learn": check, "picture", "dissect" an answer.
 
     See `check.check_rung`, `counts.profile_rung`, `measure.worker`, `inspection.inspect_rung`, `course.check`,
-    `course.picture`.
+    `course.picture`, `course.rivals`.
     """
     from warpbench import catalogue
 
@@ -105,6 +105,10 @@ def perform(task: dict[str, Any], backend: Any, emit: Emit) -> dict[str, Any]:
         from warpbench.course.picture import perform as draw
 
         return draw(task, backend, begin)
+    if task["task"] == "dissect":
+        from warpbench.course.rivals import perform as dissect
+
+        return dissect(task, backend, begin)
     root = Path(task["root"]) if task.get("root") else None
     if "/torch/" in task["rung"]:
         from warpbench.measure.answers import RIVAL

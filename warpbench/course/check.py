@@ -16,6 +16,7 @@ from typing import Any
 
 from warpbench import catalogue as operations
 from warpbench import check as engine
+from warpbench import notes
 from warpbench.contract import Operation, Rung
 from warpbench.counts import counted_case
 from warpbench.course import compiled, figures, order
@@ -41,6 +42,7 @@ class Answer:
     findings: list[Finding] = field(default_factory=list)
     told: list[Finding] = field(default_factory=list)
     figures: list[dict[str, Any]] = field(default_factory=list)
+    counts: dict[str, Any] | None = None  # `notes.counted` at the shape that notes.md counts, of the first variant
     printed: list[str] = field(default_factory=list)
 
 
@@ -130,6 +132,7 @@ def _bronze(trial: Trial, answer: Answer) -> list[figures.Run]:
     runs: list[figures.Run] = []
     operation = trial.operation
     ordered, launched = "C4" in trial.exercise.checks, False
+    shown = counted_case(operation, trial.rung)
     for case, variant in _cases(trial):
         judged, launches, findings, told = tried(trial, case, variant)
         answer.cases += 1
@@ -147,6 +150,8 @@ def _bronze(trial: Trial, answer: Answer) -> list[figures.Run]:
         ordinary = case.schedule is None and not case.adversarial
         if ordinary and case.sizes in operation.shapes.tiny:  # as in `counts`: whole warps, so ideal figures are exact
             runs.append(_counted(operation, case, name_of(case, variant), launches))
+            if case == shown and answer.counts is None:
+                answer.counts = notes.counted(operation, case, launches)
     if not launched:
         no_kernel = "no kernel was launched: whatever computed these values, it was not the exercise's kernel"
         answer.findings = [finding("E2", trial.exercise, trial.files[0].name, no_kernel)]

@@ -182,6 +182,27 @@ def show_(
     return errors.OK if picture["launches"] else errors.WRONG
 
 
+@app.command(epilog=examples("compare grid_stride"))
+def compare(context: typer.Context, exercise: SomeId, limit: Limit = LIMIT_S, as_json: Json = False) -> int:
+    """Yours, the solution and the same operation in the other DSLs: counters, registers, machine code."""
+    from warpbench.course import rivals
+    from warpbench.report import terminal
+
+    with _course(context, limit) as course:
+        chosen = course.pick(exercise)
+        if not course.progress().passed(chosen.id, "bronze"):
+            raise errors.WarpbenchError(
+                f"{chosen.id} is compared once it is passed at bronze, and it is not yet. Nothing was counted. "
+                f"Next: warpbench learn run {chosen.id}"
+            )
+        rows = course.compare(chosen)
+    if as_json:
+        return emit({"exercise": chosen.id, "rows": rows})
+    note = f"Counted by ptxvm for {chosen.arch[0]}; registers and SASS (instructions in the machine code) are ptxas's."
+    terminal.show(rivals.COLUMNS, rivals.cells(rows), [note])
+    return errors.OK
+
+
 @app.command(epilog=examples("explain M4", "explain c3 --json"))
 def explain(code: Annotated[str, typer.Argument(metavar="CODE", help="such as M4")], as_json: Json = False) -> int:
     """What a finding's code means, what usually mends it, and what to ask yourself."""

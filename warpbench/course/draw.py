@@ -24,7 +24,7 @@ def text(picture: Mapping[str, Any], colour: bool, block: int = 0, warp: int = 0
     """The lines of a picture: one warp at every access of every launch."""
     out = [f"{picture['exercise']}: what its threads touch, at {picture['case']}, on ptxvm ({picture['arch']})"]
     for launch in picture["launches"]:
-        grid, threads = _size(launch["grid"]), _size(launch["block"])
+        grid, threads = size(launch["grid"]), size(launch["block"])
         out += ["", f"{launch['kernel']}: grid {grid}, block {threads}. Drawn: warp {warp} of block {block}"]
         for access in launch["accesses"]:
             steps = [step for step in access["steps"] if (step["block"], step["warp"]) == (block, warp)]
@@ -129,6 +129,7 @@ def element(access: Access, offset: int) -> str:
     return f"{name}[{', '.join(map(str, reversed(places)))}]"
 
 
-def _size(size: Sequence[int]) -> str:
-    x, y, z = size
+def size(sizes: Sequence[int]) -> str:
+    """`32`, `4 x 4`: a grid or a block."""
+    x, y, z = sizes
     return str(x) if (y, z) == (1, 1) else f"{x} x {y}" if z == 1 else f"{x} x {y} x {z}"

@@ -16,13 +16,13 @@ HUES = 8  # colours, for one sector or wavefront after the other
 ROWS = 32  # sectors of a step that are drawn
 STYLE = """
 :root { color-scheme: light dark; --line: #8886; --ink: #111; }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; }
-code, table, .word { font-family: ui-monospace, monospace; font-size: 12px; }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 64rem; padding: 0 1rem; }
+code, table { font-family: ui-monospace, monospace; font-size: 12px; }
 section { border-top: 1px solid var(--line); margin-top: 1.5rem; }
-h3 { margin-bottom: 0; } p { margin: .2rem 0 .6rem; }
+h2 code { font-size: 1em; } h3 { margin-bottom: 0; } p { margin: .2rem 0 .6rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; margin: .3rem 0 .8rem; }
-td, th { border: 1px solid var(--line); min-width: 1.6rem; padding: 1px 3px; text-align: center; font-weight: normal; }
+td, th { border: 1px solid var(--line); min-width: 1.3rem; padding: 1px 3px; text-align: center; font-weight: normal; }
 th { opacity: .7; text-align: right; }
 .off { opacity: .3; }
 """ + "".join(f".u{n} {{ background: hsl({(n * 137) % 360} 70% 72%); color: var(--ink); }}\n" for n in range(HUES))
@@ -40,7 +40,7 @@ def page(picture: Mapping[str, Any]) -> str:
         "wavefront in which shared memory serves it. Empty boxes are words that are moved and that no lane wants.</p>"
     )
     for launch in picture["launches"]:
-        grid, block = (" x ".join(map(str, launch[name])) for name in ("grid", "block"))
+        grid, block = draw.size(launch["grid"]), draw.size(launch["block"])
         body.append(f"<h2><code>{escape(launch['kernel'])}</code>, grid {grid}, block {block}</h2>")
         for access in launch["accesses"]:
             body += _access(access)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from warpbench import cache, errors
+from warpbench import cache, errors, hardware
+from warpbench import catalogue as operations
 from warpbench.course import catalogue, progress, targets
 from warpbench.course.catalogue import Exercise
 from warpbench.course.findings import finding
+from warpbench.notes import GPU
 from warpbench.pool import Pool
 
 LIMIT_S = 20.0  # that one case of an answer may take; a kernel of the course takes milliseconds
@@ -104,10 +107,8 @@ class Course:
 
     def check_texts(self, exercise: Exercise, texts: Mapping[str, str], held: bool = True) -> Verdict:
         """Check texts as an answer, in a folder of their own. `held` False: to the author's limits, not to targets."""
-        with tempfile.TemporaryDirectory(prefix="warpbench-answer-") as folder:
-            for name, text in texts.items():
-                (Path(folder) / name).write_text(text, encoding="utf-8")
-            return self._check(exercise, Path(folder), False, self.table(exercise) if held else {})
+        with self._written(texts) as folder:
+            return self._check(exercise, folder, False, self.table(exercise) if held else {})
 
     def table(self, exercise: Exercise) -> targets.Table:
         """What the solution reaches and an answer may: as recorded, or traced here where the compilers are others.
@@ -156,6 +157,29 @@ class Course:
         taken = self._ask(exercise, exercise.arch[0], task)
         return {"launches": [], "case": "", "reason": "", **taken}
 
+    def compare(self, exercise: Exercise) -> list[dict[str, Any]]:
+        """The learner's answer, the solution, and the best rung of each DSL, counted (`rivals.row`)."""
+        from warpbench.course import rivals
+
+        arch, task = exercise.arch[0], {"task": "dissect", "rung": exercise.id, "root": str(self.root)}
+        rows = [rivals.row("yours", self._ask(exercise, arch, task))]
+        with self._written({name: exercise.cut(name).solution for name in exercise.files}) as folder:
+            rows.append(rivals.row("solution", self._ask(exercise, arch, {**task, "folder": str(folder)})))
+        operation = operations.operations()[exercise.operation]
+        for rung in rivals.best(operation).values():
+            wanted = {"task": "inspect", "execute": True, "ptx": False, "sass": False, "cc": hardware.gpu(GPU).cc}
+            found = self._ask(exercise, arch, {**wanted, "rung": operation.rung_path(rung)})
+            rows.append(rivals.row(f"{rung.dsl}/{rung.name}", found))
+        return rows
+
+    @contextlib.contextmanager
+    def _written(self, texts: Mapping[str, str]) -> Iterator[Path]:
+        """A folder of its own that holds these files."""
+        with tempfile.TemporaryDirectory(prefix="warpbench-answer-") as folder:
+            for name, text in texts.items():
+                (Path(folder) / name).write_text(text, encoding="utf-8")
+            yield Path(folder)
+
     def _ask(self, exercise: Exercise, arch: str, task: dict[str, Any]) -> Verdict:
         """One worker's answer. A worker that was stopped or died says something about the answer that it ran."""
         pool = self.workers.get(arch)
@@ -166,7 +190,7 @@ class Course:
         except BaseException:
             self._end()  # a pool that was interrupted is of no use any more
             raise
-        if "exercise" in answer:
+        if "exercise" in answer or "kernels" in answer:
             return answer
         if answer["cases"]:
             return _failed(exercise, arch, "E3", [f["message"] for f in answer["cases"][0]["findings"]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from warpbench import check as engine
+from warpbench.course import rivals
 from warpbench.course.catalogue import Exercise
 from warpbench.course.progress import Progress
 from warpbench.report.terminal import Column, aligned
@@ -70,9 +72,12 @@ def card(exercise: Exercise, found: Mapping[str, Any], following: Exercise | Non
     out += ["", *wrapped("What you just proved: ", exercise.proved)]
     operation = f"kernels/{exercise.operation}"
     out += [
+        "",
+        *rivals.card(exercise, found.get("counts"), width()),
         f"The same operation, rung by rung: {operation}/op.py and {operation}/in_{exercise.dsl}.py, the reasons in "
         f"{operation}/notes.md",
         f"One way to write it: warpbench learn solution {exercise.id}",
+        f"Beside yours, with registers and machine code: warpbench learn compare {exercise.id}",
     ]
     if following is None:
         return [*out, "That was the last one: all exercises are passed."]
@@ -90,6 +95,11 @@ def colour() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and "NO_COLOR" not in os.environ
 
 
+def width() -> int:
+    """Characters of a line: those of the terminal, or WIDTH elsewhere."""
+    return min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns) if sys.stdout.isatty() else WIDTH
+
+
 def shown_path(exercise: Exercise) -> str:
     """The file to open, as typed from the current folder where it lies below that."""
     path = exercise.path()
@@ -98,7 +108,7 @@ def shown_path(exercise: Exercise) -> str:
 
 def wrapped(head: str, text: str) -> list[str]:
     """A paragraph behind its head."""
-    return textwrap.wrap(f"{head}{text}", WIDTH, subsequent_indent="    ")
+    return textwrap.wrap(f"{head}{text}", width(), subsequent_indent="    ")
 
 
 # -- progress ------------------------------------------------------------------------------------------------------
