@@ -65,7 +65,15 @@ def main() -> int:
     with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as constraints:
         constraints.write("\n".join(settled(lines, here)) + "\n")
         constraints.flush()
-        options = ["--quiet", "--disable-pip-version-check", "-c", constraints.name, "-e", f"{ROOT}[dev]"]
+        options = [
+            "--quiet",
+            "--no-compile",
+            "--disable-pip-version-check",
+            "-c",
+            constraints.name,
+            "-e",
+            f"{ROOT}[dev]",
+        ]
         done = subprocess.run([str(PYTHON), "-m", "pip", "install", *options], check=False)
     if done.returncode:
         return refuse("pip could not install the packages; its reason stands above. Then again: make setup")

@@ -144,34 +144,43 @@ def test_a_slip_in_the_table_is_found(tmp_path):
 
 
 # -- what C++ reaches ----------------------------------------------------------------------------------------------
-def compiled(name, target, folder):
-    """The opcodes of a C++ probe for a target; None and the log where NVRTC refuses it."""
+def compiled(names, target, folder):
+    """Whether NVRTC takes these C++ probes, of the same options, in one program, and its log; what it made lies there."""
     from cuda.bindings import nvrtc
     from cuda.pathfinder import find_nvidia_header_directory
 
     include = find_nvidia_header_directory("cudart")
-    probe = probes.probes()[name]
-    error, program = nvrtc.nvrtcCreateProgram(probe.text.encode(), b"probe.cu", 0, [], [])
-    options = [f"-arch={target}", f"-I{include}", f"-I{include}/cccl", *probe.options]
+    text = "\n".join(probes.probes()[name].text for name in names)
+    error, program = nvrtc.nvrtcCreateProgram(text.encode(), b"probe.cu", 0, [], [])
+    options = [f"-arch={target}", f"-I{include}", f"-I{include}/cccl", *probes.probes()[names[0]].options]
     (error,) = nvrtc.nvrtcCompileProgram(program, len(options), [one.encode() for one in options])
     if int(error):
         _, size = nvrtc.nvrtcGetProgramLogSize(program)
         log = bytearray(size)
         nvrtc.nvrtcGetProgramLog(program, log)
-        return None, log.decode()
+        return False, log.decode()
     _, size = nvrtc.nvrtcGetCUBINSize(program)
     cubin = bytearray(size)
     nvrtc.nvrtcGetCUBIN(program, cubin)
     (folder / "probe.cubin").write_bytes(cubin)
-    return opcodes(folder)[name], ""
+    return True, ""
 
 
 @pytest.mark.parametrize("cc", [cc for cc in known_cc() if f"sm_{cc.replace('.', '')}" not in OLD])
 def test_what_compiles_as_cpp(cc, tmp_path):
+    """What is taken in one program for each set of options, what is refused by itself."""
     target = f"sm_{cc.replace('.', '')}"
+    features = hardware.features()
     for name in CU:
-        one = hardware.features()[name]
-        code, log = compiled(name, target, tmp_path)
-        assert (code is not None) == (cc in one.accepted_cc), f"{name}: {log}"
-        if code is not None:
-            assert contradiction(name, cc, target, code) == "", name
+        if cc not in features[name].accepted_cc:
+            assert not compiled([name], target, tmp_path)[0], name
+    for options in {probes.probes()[name].options for name in CU}:
+        accepted = [n for n in CU if cc in features[n].accepted_cc and probes.probes()[n].options == options]
+        if not accepted:
+            continue
+        taken, log = compiled(accepted, target, tmp_path)
+        assert taken, log
+        if any(features[name].sass for name in accepted):
+            code = opcodes(tmp_path)
+            wrong = [f"{name}: {why}" for name in accepted if (why := contradiction(name, cc, target, code[name]))]
+            assert wrong == []

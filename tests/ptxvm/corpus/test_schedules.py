@@ -15,7 +15,7 @@ from warpbench import catalogue, check, hardware
 CARD = hardware.gpu("rtx3090")
 RUNGS = {o.rung_path(r): (o, r) for o, r in catalogue.rungs() if not hardware.missing(CARD, r.needs)}
 NAMES = [*corpus.names(), *RUNGS]
-SAMPLE = [*corpus.names()[::3], *list(RUNGS)[5::8]]
+SAMPLE = [*corpus.names()[::9], *list(RUNGS)[5::16]]
 
 
 class FlatRun(BatchRun):
