@@ -114,7 +114,6 @@ class Counting:
             self._coalesced(a, touched) or self._shifted(a, touched) or self._scattered(a, a.address, touched)
         )
         counters.global_lanes += lanes
-        counters.global_lanes_off += WARP * a.group.warp_count() - lanes
         if load:
             counters.global_load_requests += requests
             counters.global_load_sectors += sectors

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ptxvm.group import WARP
+
 # kind of finding -> (level, the one line that says where to look). "fault" stops the launch, "fail" lets it run on but
 # makes the report not ok, "lint" is told and fails nothing.
 KINDS: dict[str, tuple[str, str]] = {
@@ -110,7 +112,6 @@ class Counters:
     global_store_sectors: int = 0
     global_store_bytes: int = 0
     global_lanes: int = 0  # that took part in accesses of global memory
-    global_lanes_off: int = 0  # of the same warps, those that were switched off
     shared_requests: int = 0
     shared_wavefronts: int = 0
     shared_wavefronts_ideal: int = 0
@@ -147,6 +148,11 @@ class Counters:
     @property
     def sectors(self) -> int:
         return self.global_load_sectors + self.global_store_sectors
+
+    @property
+    def global_lanes_off(self) -> int:
+        """Lanes that were switched off while others of their warp accessed global memory."""
+        return WARP * (self.global_load_requests + self.global_store_requests) - self.global_lanes
 
     @property
     def sectors_per_request(self) -> float | None:

@@ -12,7 +12,7 @@ from warpbench.course.figures import Run, parse
 
 COUNTS = ptxvm.Counters(
     global_load_requests=8, global_load_sectors=64, global_store_requests=8, global_store_sectors=32,
-    global_lanes=384, global_lanes_off=128, shared_requests=20, shared_wavefronts=40, barriers=32, atomics=70,
+    global_lanes=384, shared_requests=20, shared_wavefronts=40, barriers=32, atomics=70,
     shared_atomics=30, flops=512,
 )  # fmt: skip
 OPCODES = {"fma.rn.f32": 12, "mad.lo.s32": 100, "ld.shared.f32": 4, "ld.shared::cta.v4.f32": 2, "ld.global.f32": 99}

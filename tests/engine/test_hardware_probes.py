@@ -145,7 +145,7 @@ def test_a_slip_in_the_table_is_found(tmp_path):
 
 # -- what C++ reaches ----------------------------------------------------------------------------------------------
 def compiled(names, target, folder):
-    """Whether NVRTC takes these C++ probes, of the same options, in one program, and its log; what it made lies there."""
+    """Whether NVRTC takes C++ probes of one set of options as a program, and its log; the folder holds what it made."""
     from cuda.bindings import nvrtc
     from cuda.pathfinder import find_nvidia_header_directory
 
