@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Literal, TextIO
@@ -171,11 +171,13 @@ class Device:
         schedule: Schedule | None = None,
         output: TextIO | None = None,
         trace: Trace | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Report:
         """Run a kernel to its end and say what it did.
 
         What the kernel prints goes to `output` when the launch ends (None: to standard output), and to the report.
         `trace` is shown each access to memory.
+        `progress` is told now and then how many blocks have run, and of how many.
 
         Raises LaunchError for a launch that a card would refuse, Unsupported for a kernel that ptxvm cannot execute,
         Fault where the kernel is stopped (its `report` attribute holds what was counted until then).
@@ -235,6 +237,8 @@ class Device:
                     if trace is not None:
                         memory.observers.append(partial(trace.access, cta_ids, self.arena))
                     BatchRun(compiled, machine, schedule, counting).run()
+                    if progress is not None:
+                        progress(min(first + batch, ids.size), ids.size)
             if races is not None:
                 _note_races(races, machine)
         except Fault as fault:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import math
@@ -232,6 +233,31 @@ def test_a_part_of_a_grid_and_whoever_watches(emulator, copy):
         emulator.watch = emulator.blocks = None
     assert seen == [(4, True, False), (None, True, True), (None, False, False)]
     assert out.view(10, 32).any(1).nonzero().flatten().tolist() == [0, 2, 5, 7]
+
+
+def test_blocks_that_wait_for_others_are_run_with_all_of_them(emulator):
+    """A part of the grid would wait for ever for the blocks that are left out."""
+    from numba import cuda
+
+    @cuda.jit
+    def all_come(count):
+        cuda.atomic.add(count, 0, 1)
+        while cuda.atomic.add(count, 0, 0) < cuda.gridDim.x:
+            pass
+
+    seen, told = [], []
+    emulator.watch = lambda launch, apart: seen.append((launch.blocks, launch.report.ok))
+    emulator.progress = lambda launch: contextlib.nullcontext(lambda done, total: told.append((done, total)))
+    emulator.blocks = 4
+    count = np.zeros(1, np.int32)
+    try:
+        all_come[8, 1](count)
+    finally:
+        emulator.watch, emulator.blocks = None, None
+        emulator.progress = lambda launch: contextlib.nullcontext()
+    assert seen == [(None, True)]
+    assert told == [(8, 8)]
+    assert count[0] == 8
 
 
 def test_an_address_that_is_shown_stays_good(emulator):

@@ -110,7 +110,7 @@ def test_triton(checkout, script):
     assert row_of(report, "through_a_table")[-1] == "none"
     benchmarks = [line for line in report.splitlines() if "by a benchmark or autotuner" in line]
     assert len(benchmarks) == 3  # two configurations, and do_bench
-    assert sum(line.endswith("16 blocks of the grid") for line in benchmarks) == 2
+    assert sum(line.endswith("4 blocks of the grid") for line in benchmarks) == 2
 
 
 IN_NUMBA = """

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import re
+import sys
+import time
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +16,7 @@ from tests.engine.commands import Checkout
 from warpbench import catalogue, hardware
 from warpbench.report import compared, inspected, terminal, virtual
 from warpbench.report.cards import gpus
+from warpbench.report.progress import PATIENCE_S, SELDOM_S, launch_progress
 from warpbench.report.terminal import Column, Section, aligned, fit, folded, quantity
 
 WIDTHS = (60, 80, 120, 200)
@@ -243,3 +249,27 @@ def test_times_carry_their_unit_and_three_digits(seconds, text):
 def test_what_is_unknown_is_never_0():
     assert terminal.figure(None) == terminal.percent(None) == terminal.seconds_text(None) == "unknown"
     assert (terminal.figure(0), terminal.percent(0.0)) == ("0", "0 %")
+
+
+@pytest.mark.parametrize("on_a_terminal", [True, False])
+@pytest.mark.parametrize("seconds", [PATIENCE_S / 9, SELDOM_S + 1])
+def test_a_launch_that_takes_long_says_how_far_it_is(monkeypatch, on_a_terminal, seconds):
+    stderr = io.StringIO()
+    stderr.isatty = lambda: on_a_terminal
+    clock = itertools.count(0, seconds)
+    monkeypatch.setattr(sys, "stderr", stderr)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    for name in ("CI", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    with launch_progress(SimpleNamespace(kernel="slow")) as tell:
+        for done in (1024, 2048, 4096):
+            tell(done, 4096)
+    said = stderr.getvalue()
+    lines = ["warpbench: slow: 1,024 of 4,096 blocks", "warpbench: slow: 2,048 of 4,096 blocks"]
+    if seconds < PATIENCE_S:
+        assert not said
+    elif on_a_terminal:
+        assert said == "".join(f"\r\x1b[K{line}" for line in [*lines, ""])
+    else:
+        assert said.splitlines() == lines

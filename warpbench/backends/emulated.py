@@ -23,7 +23,9 @@ from warpbench.hardware import Gpu, gpus
 
 MEMORY_BYTES = 2 << 30  # of the virtual card, committed as it is touched
 SHARED_BYTES = 48 << 10  # shared memory of a block, static and dynamic, that a kernel gets without asking for more
+WAITING = ("endless loop", "deadlock")  # what blocks come to that wait for others which are not run
 Dim3 = tuple[int, int, int]
+Progress = Callable[[int, int], None]  # is told how many blocks have run, and of how many
 
 
 @dataclass
@@ -65,6 +67,7 @@ class Emulator:
     checks    what ptxvm looks for
     watch     is told of each launch when it has ended, and whether it was made `apart`
     traced    says which warps (block, warp) of a launch are traced; None: none
+    progress  makes, for a launch that begins, what is told how far it is; None: nobody is
     card      whose limits and SMs are told to those who ask; None: the first of this architecture
     """
 
@@ -76,6 +79,9 @@ class Emulator:
         self.blocks: int | None = None
         self.watch: Callable[[Launch, bool], None] | None = None
         self.traced: Callable[[Launch], Iterable[tuple[int, int]]] | None = None
+        self.progress: Callable[[Launch], contextlib.AbstractContextManager[Progress | None]] = lambda launch: (
+            contextlib.nullcontext()
+        )
         self.card = card or next((one for one in gpus().values() if one.arch == arch), None)
         limits = self.card.limits if self.card else None
         self.shared_bytes = limits.shared_per_block_optin_bytes if limits else 48 << 10
@@ -147,23 +153,11 @@ class Emulator:
             if self.watch is not None:
                 self.watch(launch, self._apart)
             return launch
-        blocks = self._sample(launch.grid, cooperative)
-        launch.blocks = None if blocks is None else len(blocks)
         if self.traced is not None:
             launch.trace = ptxvm.Trace(self.traced(launch))
         with self._bound(args) as bound:
             try:
-                launch.report = self.device.launch(
-                    module.kernel(launch.entry),
-                    launch.grid,
-                    launch.block,
-                    bound,
-                    dynamic_shared_bytes=launch.dynamic_shared_bytes,
-                    cooperative=cooperative,
-                    checks=self.checks,
-                    schedule=ptxvm.Schedule(seed=self.shuffle, blocks=blocks),
-                    trace=launch.trace,
-                )
+                launch.report = self._run(launch, module.kernel(launch.entry), bound, cooperative)
             except ptxvm.Fault as fault:
                 launch.report = fault.report
                 raise
@@ -178,6 +172,39 @@ class Emulator:
                 if self.watch is not None:
                     self.watch(launch, self._apart)
         return launch
+
+    def _run(self, launch: Launch, kernel: ptxvm.Kernel, args: Sequence[Any], cooperative: bool) -> ptxvm.Report:
+        """Run some blocks or, where these wait for others, all of them."""
+        blocks = self._sample(launch.grid, cooperative)
+        launch.blocks = None if blocks is None else len(blocks)
+        with self.progress(launch) as progress:
+            try:
+                return self.device.launch(
+                    kernel,
+                    launch.grid,
+                    launch.block,
+                    args,
+                    dynamic_shared_bytes=launch.dynamic_shared_bytes,
+                    cooperative=cooperative,
+                    checks=self.checks,
+                    schedule=ptxvm.Schedule(seed=self.shuffle, blocks=blocks),
+                    trace=launch.trace,
+                    progress=progress,
+                )
+            except ptxvm.Fault as fault:
+                if blocks is None or fault.finding.kind not in WAITING:
+                    raise
+        with self._whole():
+            return self._run(launch, kernel, args, cooperative)
+
+    @contextlib.contextmanager
+    def _whole(self) -> Iterator[None]:
+        """While inside, launches are of all blocks."""
+        blocks, self.blocks = self.blocks, None
+        try:
+            yield
+        finally:
+            self.blocks = blocks
 
     def _sample(self, grid: Dim3, cooperative: bool) -> tuple[int, ...] | None:
         """The blocks that are run where not all are."""

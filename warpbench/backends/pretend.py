@@ -34,7 +34,7 @@ SPAWNED = (
     "the script starts processes that are a new Python each: no card is pretended in them. Let it fork them: "
     'multiprocessing.set_start_method("fork").'
 )
-AUTOTUNED_BLOCKS = 16  # of a launch that is made to rank a configuration
+AUTOTUNED_BLOCKS = 4  # of a launch that is made to rank a configuration
 
 
 def install(emulator: Emulator) -> None:

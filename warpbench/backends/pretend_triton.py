@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+from dataclasses import replace
 from typing import Any
 
 from warpbench.backends import hooks
@@ -38,15 +39,19 @@ def _interface(self: Any) -> Any:
 
 
 def _patch_benchmark(triton: Any, card: Card) -> None:
-    """The autotuner ranks configurations by a part of the grid; everybody else's call is made once, whole."""
+    """The autotuner ranks configurations by a part of the grid, without a look for races: the one that is chosen is
+    launched again, and checked as any other. Everybody else's call is made once, whole.
+    """
     benchmark = benchmarks(card.emulator, card.nan)
 
     def do_bench(fn: Any, *args: Any, **options: Any) -> Any:
-        card.emulator.blocks = AUTOTUNED_BLOCKS if is_autotuner(fn) else None
+        emulator, checks = card.emulator, card.emulator.checks
+        if is_autotuner(fn):
+            emulator.blocks, emulator.checks = AUTOTUNED_BLOCKS, replace(checks, races="off")
         try:
             return benchmark(fn, *args, **options)
         finally:
-            card.emulator.blocks = None
+            emulator.blocks, emulator.checks = None, checks
 
     triton.testing.do_bench = triton.testing.do_bench_cudagraph = do_bench
     type(triton.runtime.driver.active).get_benchmarker = lambda self: do_bench

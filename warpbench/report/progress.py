@@ -1,13 +1,19 @@
-"""Progress of a long run, on stderr: a bar on a terminal, a line a rung elsewhere and under NO_COLOR or CI."""
+"""Progress of a long run, on stderr: a bar or a line that is overwritten on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import time
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
 from warpbench.report.terminal import console, interactive
+
+PATIENCE_S = 3.0  # seconds of the host's clock before a launch on ptxvm is said to take long
+SELDOM_S = 30.0  # and between the lines about it where they are not overwritten
 
 
 class Progress:
@@ -56,3 +62,33 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+
+@contextlib.contextmanager
+def launch_progress(launch: Any) -> Iterator[Callable[[int, int], None]]:
+    """Say how far a launch on ptxvm is (`warpbench.backends.emulated.Launch`), if it takes long. On a terminal the line
+    is gone when the launch ends.
+    """
+    overwritten = interactive(stderr=True) and "NO_COLOR" not in os.environ
+    pause = PATIENCE_S if overwritten else SELDOM_S
+    last, shown = time.monotonic(), False
+
+    def tell(done: int, total: int) -> None:
+        nonlocal last, pause, shown
+        now = time.monotonic()
+        if done == total or now - last < pause:
+            return
+        last, pause, shown = now, 0.2 if overwritten else SELDOM_S, True
+        line = f"warpbench: {launch.kernel}: {done:,} of {total:,} blocks"
+        if overwritten:
+            sys.stderr.write(f"\r\x1b[K{line[: console(stderr=True).width - 1]}")
+        else:
+            sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+    try:
+        yield tell
+    finally:
+        if shown and overwritten:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()

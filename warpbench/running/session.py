@@ -12,6 +12,7 @@ from typing import Any
 
 from warpbench import errors, hardware
 from warpbench.profiling_run import DEFAULT_GPU
+from warpbench.report.progress import launch_progress
 from warpbench.running import script
 from warpbench.running.journal import Journal
 
@@ -58,7 +59,7 @@ def run(path: Path, arguments: Sequence[str], gpu: str | None) -> Outcome:
 
     journal = Journal()
     emulator = Emulator(card.arch, card)
-    emulator.watch = journal.note
+    emulator.watch, emulator.progress = journal.note, launch_progress
     pretend.install(emulator)
     script_code = script.execute(code, path, arguments)
     try:
