@@ -305,7 +305,7 @@ def test_compile_errors_are_numbas(emulator, kernels):
 
     with pytest.raises(TypingError, match="name 'not_there' is not defined"):
         unknown_name[1, 1](torch.zeros(1))
-    with pytest.raises(TypeError, match="must have void return type"):
+    with pytest.raises(TypingError, match="No conversion from float32 to none"):
         returns[1, 1](torch.zeros(1))
 
 

@@ -349,7 +349,7 @@ def compile_source(
     key = cache.key("nvrtc", version, text, file, given, list(expressions))
     found = cache.load(key)
     if found is None:
-        ptx, names = _compile(nvrtc, text, file, given, expressions)
+        ptx, names = compile_text(text, file, given, expressions)
         found = {"ptx": ptx, "names": names}
         cache.store(key, found)
     return found["ptx"], found["names"]
@@ -364,9 +364,12 @@ def _placed(code: str, file: str) -> str:
     return code if start < 0 else f'#line {text.count(chr(10), 0, start) + 1} "{file}"\n{code}'
 
 
-def _compile(
-    nvrtc: Any, text: str, file: str, options: Sequence[str], expressions: Sequence[str]
+def compile_text(
+    text: str, file: str, options: Sequence[str], expressions: Sequence[str]
 ) -> tuple[str, dict[str, str]]:
+    """(PTX, mangled names) of a source, with these options and no other. Raises CompileException."""
+    from cuda.bindings import nvrtc
+
     program = _ask(nvrtc.nvrtcCreateProgram(text.encode(), file.encode(), 0, [], []))
     try:
         for expression in expressions:

@@ -11,7 +11,6 @@ import math
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +27,7 @@ from warpbench.backends.emulated import (
     numpy_type,
     wrong_argument,
 )  # fmt: skip
-from warpbench.backends.numba_grid import linked
+from warpbench.backends.numba_link import linked, sources
 from warpbench.backends.sass import Panel, static_panel
 from warpbench.hardware import occupancy
 
@@ -44,7 +43,7 @@ def before_import() -> None:
 def install(emulator: Emulator) -> None:
     """Replace the launch path of `numba.cuda`."""
     from numba import cuda
-    from numba.cuda import api, compiler, dispatcher
+    from numba.cuda import api, codegen, compiler, dispatcher
 
     class Device:
         """What a compilation asks of the current device."""
@@ -54,6 +53,7 @@ def install(emulator: Emulator) -> None:
     dispatcher.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # for a Numba that was imported before us
     for module in (api, compiler, dispatcher):
         module.get_current_device = Device
+    codegen.CUDACodeLibrary._ensure_cc = lambda self, cc: cc or emulator.capability
     kernels = _Kernels(emulator)
 
     def call(self: Any, args: Sequence[Any], launch_config: Any) -> None:
@@ -93,44 +93,61 @@ def _fullest_block(emulator: Emulator) -> int:
     return max(n for n in range(32, limits.threads_per_block + 1, 32) if limits.threads_per_sm % n == 0)
 
 
-@dataclass(frozen=True)
-class Compiled:
-    """A kernel for some argument types: what stands in `kernel.overloads`, and answers the dispatcher's questions."""
+def _kernel_class(emulator: Emulator) -> Any:
+    """Numba's own class of kernels, with the driver's part in it answered: what stands in `kernel.overloads`."""
+    from numba.cuda import dispatcher
 
-    ptx: str
-    entry: str
-    emulator: Emulator
+    class Kernel(dispatcher._Kernel):  # type: ignore[misc]
+        """A kernel for some argument types; `ptx` is what runs, `entry` its name there."""
 
-    def inspect_asm(self, cc: Any) -> str:
-        return self.ptx
+        def __init__(self, py_func: Any, types: Any, **options: Any) -> None:
+            options |= {"lineinfo": not options.get("debug"), "lto": False}
+            super().__init__(py_func, types, **options)
+            library = self._codelibrary
+            first, *more = library.get_asm_strs()
+            text = linked(first, [*more, *sources(library, emulator.arch)])
+            self.ptx, self.entry = _settled(text, py_func.__name__)
 
-    @property
-    def regs_per_thread(self) -> int:
-        return self._panel().registers
+        def bind(self) -> None: ...
+        def inspect_asm(self, cc: Any) -> str:
+            return str(self.ptx)
 
-    @property
-    def shared_mem_per_block(self) -> int:
-        return self._panel().shared_bytes
+        @property
+        def regs_per_thread(self) -> int:
+            return self._panel().registers
 
-    @property
-    def local_mem_per_thread(self) -> int:
-        return self._panel().stack_bytes
+        @property
+        def shared_mem_per_block(self) -> int:
+            return self._panel().shared_bytes
 
-    @property
-    def max_threads_per_block(self) -> int:
-        limits = self.emulator.card.limits if self.emulator.card else None
-        return limits.threads_per_block if limits else 1024
+        @property
+        def local_mem_per_thread(self) -> int:
+            return self._panel().stack_bytes
 
-    def max_cooperative_grid_blocks(self, blockdim: Any, dynsmemsize: int = 0) -> int:
-        """Blocks that are resident on the whole card."""
-        card, panel = self.emulator.card, self._panel()
-        threads = math.prod(dim3(blockdim if isinstance(blockdim, tuple) else (blockdim,)))
-        fills = occupancy(card.cc, threads, panel.registers, panel.shared_bytes + dynsmemsize) if card else None
-        return fills.blocks_per_sm * card.sm_count if fills and card else 1
+        @property
+        def const_mem_size(self) -> int:
+            return sum(v.bytes for v in ptxvm.Module.from_ptx(self.ptx).program.variables if v.space == "const")
 
-    def _panel(self) -> Panel:
-        """What ptxas says of it."""
-        return static_panel(self.ptx, self.emulator.arch, "numba", self.entry)
+        def inspect_lto_ptx(self, cc: Any) -> str:
+            return str(self.ptx)
+
+        @property
+        def max_threads_per_block(self) -> int:
+            limits = emulator.card.limits if emulator.card else None
+            return limits.threads_per_block if limits else 1024
+
+        def max_cooperative_grid_blocks(self, blockdim: Any, dynsmemsize: int = 0) -> int:
+            """Blocks that are resident on the whole card."""
+            card, panel = emulator.card, self._panel()
+            threads = math.prod(dim3(blockdim if isinstance(blockdim, tuple) else (blockdim,)))
+            fills = occupancy(card.cc, threads, panel.registers, panel.shared_bytes + dynsmemsize) if card else None
+            return fills.blocks_per_sm * card.sm_count if fills and card else 1
+
+        def _panel(self) -> Panel:
+            """What ptxas says of it."""
+            return static_panel(self.ptx, emulator.arch, "numba", self.entry)
+
+    return Kernel
 
 
 class _Kernels:
@@ -138,34 +155,18 @@ class _Kernels:
 
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
-        self._compiled: dict[tuple[Any, ...], Compiled] = {}
+        self._kind = _kernel_class(emulator)
+        self._compiled: dict[tuple[Any, ...], Any] = {}
 
     def forget(self, dispatcher: Any) -> None:
         """Compile a kernel anew when it is launched next: its globals have changed."""
         self._compiled = {key: one for key, one in self._compiled.items() if key[0] is not dispatcher}
 
-    def compiled(self, dispatcher: Any, types: tuple[Any, ...]) -> Compiled:
+    def compiled(self, dispatcher: Any, types: tuple[Any, ...]) -> Any:
         """A kernel for argument types. Raises Numba's own errors."""
-        from numba import cuda
-
-        options = dispatcher.targetoptions
         key = (dispatcher, types)
         if key not in self._compiled:
-            debug = bool(options.get("debug"))
-            ptx, _ = cuda.compile_ptx(
-                dispatcher.py_func,
-                types,
-                debug=debug,
-                lineinfo=not debug,
-                device=False,
-                fastmath=bool(options.get("fastmath", False)),
-                cc=self.emulator.capability,
-                opt=options.get("opt", True),
-                abi="numba",
-                launch_bounds=options.get("launch_bounds"),
-            )
-            settled, entry = _settled(linked(ptx), dispatcher.py_func.__name__)
-            self._compiled[key] = Compiled(settled, entry, self.emulator)
+            self._compiled[key] = self._kind(dispatcher.py_func, types, **dispatcher.targetoptions)
             dispatcher.overloads[types] = self._compiled[key]
         return self._compiled[key]
 
@@ -175,7 +176,7 @@ class _Kernels:
         names = list(dispatcher.py_func.__code__.co_varnames[: dispatcher.py_func.__code__.co_argcount])
         if len(args) != len(names):
             raise TypeError(f"{dispatcher.py_func.__name__} takes {len(names)} arguments, {len(args)} were given")
-        args = [arg.value if isinstance(arg, ArgHint) else arg for arg in args]  # cuda.In(x), cuda.Out(x)
+        args = [_hinted(arg) if isinstance(arg, ArgHint) else arg for arg in args]
         types = self._types(dispatcher, args)
         compiled = self.compiled(dispatcher, types)
         ptx, entry = compiled.ptx, compiled.entry
@@ -192,18 +193,80 @@ class _Kernels:
             dim3(config.griddim), dim3(config.blockdim), int(config.sharedmem),
         )  # fmt: skip
         lints = _doubles(names, args, ptx)
-        self.emulator.launch(launch, packed, cooperative="cudaCGGetIntrinsicHandle" in ptx, lints=lints)
+        module = ptxvm.Module.from_ptx(ptx)
+        if compiled.debug:
+            self.emulator.device.symbol(module, f"{entry}__errcode__")[:] = 0
+        self.emulator.launch(launch, packed, cooperative=compiled.cooperative, lints=lints)
+        if compiled.debug:
+            self._raise(compiled, module)
+
+    def _raise(self, compiled: Any, module: ptxvm.Module) -> None:
+        """Raise what a kernel raised that was compiled with `debug=True`, by the first thread that did."""
+
+        def word(name: str) -> int:
+            return int(self.emulator.device.symbol(module, f"{compiled.entry}__{name}__").view(np.int32)[0])
+
+        code = word("errcode")
+        if not code:
+            return
+        kind, arguments, place = compiled.call_helper.get_exception(code)
+        thread, block = (tuple(word(f"{name}{axis}") for axis in "xyz") for name in ("tid", "ctaid"))
+        where = f"tid={list(thread)} ctaid={list(block)}"
+        if place is not None:
+            function, file, line = place
+            where = f"In function {function!r}, file {os.path.abspath(file)}, line {line}, {where}"
+        first, *rest = arguments or ("",)
+        raise kind(f"{where}: {first}" if arguments else where, *rest)
 
     def _types(self, dispatcher: Any, args: Sequence[Any]) -> tuple[Any, ...]:
         """The types that a kernel is compiled for: those of the arguments, or of a declared signature."""
         types = tuple(_typeof(arg) for arg in args)
         if dispatcher._can_compile or types in dispatcher.overloads:
             return types
-        for declared in dispatcher.overloads:
-            if len(declared) == len(types) and all(map(_fits, types, declared)):
-                return tuple(declared)
         shown = ", ".join(map(str, types))
-        raise TypeError(f"No matching definition for argument type(s) {shown}")
+        declared = [one for one in dispatcher.overloads if len(one) == len(types)]
+        found = [one for one in declared if all(map(_fits, types, one))]
+        if not found and len(dispatcher.overloads) == 1:  # the only one there is
+            found = [
+                one for one in declared if all(_fits(a, b) or _alike(a, b) for a, b in zip(types, one, strict=True))
+            ]
+        if not found:
+            raise TypeError(f"No matching definition for argument type(s) {shown}")
+        ranks = [_conversions(dispatcher, types, one) for one in found]
+        if ranks.count(min(ranks)) > 1:
+            several = "; ".join(str(one) for one, rank in zip(found, ranks, strict=True) if rank == min(ranks))
+            raise TypeError(
+                f"Ambiguous overloading for {dispatcher.py_func} ({shown}): {several}. Nothing was launched"
+            )
+        return tuple(found[ranks.index(min(ranks))])
+
+
+def _alike(have: Any, declared: Any) -> bool:
+    """Whether two arrays of integers differ in their sign only."""
+    from numba.cuda import types
+
+    if not (isinstance(have, types.Array) and isinstance(declared, types.Array)):
+        return False
+    integers = isinstance(have.dtype, types.Integer) and isinstance(declared.dtype, types.Integer)
+    return (
+        integers and have.dtype.bitwidth == declared.dtype.bitwidth and _fits(have.copy(dtype=declared.dtype), declared)
+    )
+
+
+def _conversions(dispatcher: Any, have: Sequence[Any], declared: Sequence[Any]) -> list[int]:
+    """How far arguments are from a declared signature: how many conversions of each kind, the worst kind first."""
+    from numba.cuda.typeconv.castgraph import Conversion
+
+    kinds = [dispatcher.typingctx.can_convert(a, b) for a, b in zip(have, declared, strict=True)]
+    return [kinds.count(one) for one in (None, Conversion.unsafe, Conversion.safe, Conversion.promote)]
+
+
+def _hinted(hint: Any) -> Any:
+    """What is passed for `cuda.In(x)`, whose changes nobody wants, and for `cuda.Out(x)` and `cuda.InOut(x)`."""
+    from numba.cuda.args import In
+
+    value = hint.value
+    return value.copy() if isinstance(hint, In) and isinstance(value, np.ndarray | np.void) else value
 
 
 def _typeof(arg: Any) -> Any:
@@ -254,6 +317,8 @@ def _pack(name: str, kind: Any, arg: Any) -> Iterator[Any]:
     if isinstance(kind, types.Array):
         size = arg.dtype.itemsize
         count = math.prod(arg.shape)
+        if isinstance(arg, np.ndarray) and not isinstance(arg, OnCard):
+            refuse_scattered(arg)
         strides = arg.strides if isinstance(arg, np.ndarray) else [stride * size for stride in arg.stride()]
         yield from (np.uint64(0), np.uint64(0), np.int64(count), np.int64(size), Tensor(arg, name))
         yield from (np.int64(length) for length in arg.shape)
@@ -271,6 +336,10 @@ def _pack(name: str, kind: Any, arg: Any) -> Iterator[Any]:
         yield bytes(getattr(ctypes, f"c_{kind}")(arg))  # as Numba does: wraps round, and refuses a float
     elif isinstance(kind, types.Float):
         yield numpy_support.as_dtype(kind).type(arg)
+    elif isinstance(kind, types.EnumMember):
+        yield from _pack(name, kind.dtype, arg.value)
+    elif isinstance(kind, types.NPDatetime | types.NPTimedelta):
+        yield np.int64(np.asarray(arg).view(np.int64))
     elif isinstance(kind, types.Complex):
         part = numpy_support.as_dtype(kind.underlying_float).type
         yield from (part(arg.real), part(arg.imag))
@@ -278,6 +347,16 @@ def _pack(name: str, kind: Any, arg: Any) -> Iterator[Any]:
         raise TypeError(
             f"{name} is of Numba's type {kind}, which is not passed to ptxvm. Nothing was launched. "
             "Pass tensors, numbers and tuples of them"
+        )
+
+
+def refuse_scattered(array: np.ndarray[Any, Any]) -> None:
+    """Raise ValueError, as Numba does, for a host array that is not one piece of memory: it is not copied to a card."""
+    core = array[tuple(slice(None) if stride else 0 for stride in array.strides)] if array.size else array
+    if not (core.flags.c_contiguous or core.flags.f_contiguous):
+        raise ValueError(
+            f"an array of shape {array.shape} with strides {array.strides} is not contiguous: Numba copies an array to "
+            "the card as one piece. Nothing was launched. Pass numpy.ascontiguousarray(array)"
         )
 
 

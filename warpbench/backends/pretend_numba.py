@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from warpbench.backends.emulated import OnCard
+from warpbench.backends.numba import refuse_scattered
 from warpbench.backends.pretend import Card, nothing, scope
 
 
@@ -29,24 +30,31 @@ class DeviceNDArray(OnCard):
         """As Numba's own: over `gpu_data`, an array of ours, or over memory of its own."""
         if gpu_data is None:
             return np.ndarray.__new__(cls, shape, dtype, strides=strides)
+        shape, strides = ((one,) if isinstance(one, int) else one for one in (shape, strides))
         return np.lib.stride_tricks.as_strided(gpu_data, shape, strides, subok=True).view(cls)
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
         """Its place on the virtual card: for whoever passes it on as a number, and for kernels that name it."""
         strides = None if self.flags.c_contiguous else self.strides
-        pointer = self.card.emulator.show(self)
-        return {
-            "shape": self.shape,
-            "strides": strides,
-            "data": (pointer, False),
-            "typestr": self.dtype.str,
-            "version": 3,
-        }
+        place = (self.device_pointer, False)
+        return {"shape": self.shape, "strides": strides, "data": place, "typestr": self.dtype.str, "version": 3}
+
+    # NumPy's functions see a device array's elements, and give arrays of the host
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        options = {name: _on_host(one) for name, one in options.items()}
+        return getattr(ufunc, method)(*map(_on_host, inputs), **options)
+
+    def __array_function__(self, func: Any, kinds: Any, args: Any, kwargs: Any) -> Any:
+        return func(*map(_on_host, args), **{name: _on_host(one) for name, one in kwargs.items()})
 
     @property
     def gpu_data(self) -> DeviceNDArray:
         return self
+
+    @property
+    def device_pointer(self) -> int:
+        return self.card.emulator.show(self)
 
     @property
     def T(self) -> DeviceNDArray:  # noqa: N802 - as everywhere
@@ -106,6 +114,13 @@ class DeviceNDArray(OnCard):
 # A device array has none of these on a card either: `None` makes Python say so.
 for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "neg", "iadd", "isub", "imul"):
     setattr(DeviceNDArray, f"__{_name}__", None)
+
+
+def _on_host(value: Any) -> Any:
+    """The same with NumPy's own arrays in place of device arrays."""
+    if isinstance(value, DeviceNDArray):
+        return value.view(np.ndarray)
+    return type(value)(map(_on_host, value)) if type(value) in (list, tuple) else value
 
 
 class Stream:
@@ -189,6 +204,7 @@ def to_device(obj: Any, stream: Any = 0, copy: bool = True, to: Any = None) -> A
     if isinstance(obj, DeviceNDArray):
         return obj
     array = np.asarray(obj)
+    refuse_scattered(array)
     return (array.copy(order="K") if copy else np.empty_like(array)).view(DeviceNDArray)
 
 
