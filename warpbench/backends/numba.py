@@ -262,7 +262,7 @@ def _conversions(dispatcher: Any, have: Sequence[Any], declared: Sequence[Any]) 
 
 
 def _hinted(hint: Any) -> Any:
-    """What is passed for `cuda.In(x)`, whose changes nobody wants, and for `cuda.Out(x)` and `cuda.InOut(x)`."""
+    """What is passed for `cuda.In(x)`, whose changes nobody wants, and for `cuda.Out(x)`."""
     from numba.cuda.args import In
 
     value = hint.value
