@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 from warpbench import errors
@@ -48,6 +49,17 @@ def reset(course: Course, exercise: Exercise) -> dict[str, Any]:
         path.write_bytes(wanted)
         written.append(str(path))
     return {"exercise": exercise.id, "written": written, "kept": kept}
+
+
+def difference(exercise: Exercise) -> list[str]:
+    """What the learner changed in the shipped text, as a unified diff; a line that says so where that is nothing."""
+    out: list[str] = []
+    for name in exercise.files:
+        path = exercise.path(name)
+        mine = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+        shipped = _cut(exercise, name).exercise.splitlines()
+        out += difflib.unified_diff(shipped, mine, f"{name} as shipped", f"{name}, yours", lineterm="", n=2)
+    return [*(out or ["Nothing is changed in the shipped text."]), ""]
 
 
 def solution(course: Course, exercise: Exercise, give_up: bool) -> dict[str, Any]:

@@ -21,6 +21,8 @@ class Exercise:
     checks      figures that the answer must reach beside being right: "M1<=4", "X4 .f64"
     variants    keyword arguments that the function is called with, one check each (`{"BLOCKS": 1}`)
     fails_with  the first finding of the shipped text
+    predict     a question with a number for an answer, to be guessed first; `predict_of` is the entry of checks that
+                counts it
     """
 
     id: str
@@ -42,6 +44,7 @@ class Exercise:
     budget_s: float = 5.0
     milestone: bool = False
     predict: str = ""
+    predict_of: str = ""
     root: Path = Path()
 
     def path(self, file: str = "") -> Path:
@@ -138,6 +141,8 @@ def _check_codes(e: Exercise) -> list[str]:
     problems = [
         f"{e.id}: {code} is no code of findings.toml" for code in (e.fails_with, *e.hints_for) if code not in known
     ]
+    if bool(e.predict) != bool(e.predict_of) or (e.predict_of and e.predict_of not in e.checks):
+        problems.append(f"{e.id}: predict and predict_of go together, and predict_of is an entry of checks")
     for text in e.checks:
         try:
             figures.parse(text)

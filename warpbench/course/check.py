@@ -9,7 +9,7 @@ from __future__ import annotations
 import linecache
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,8 @@ class Trial:
     begin: Callable[[str], None]  # is told each case before it starts
     wanted: Sequence[figures.Figure]
     goals: Mapping[str, figures.Goal]  # by entry of `checks`, where that is not the author's limit
+    seed: int  # of the first inputs
+    keep: Path | None  # where the inputs of a case with wrong values are kept
 
     def call(self, variant: Variant) -> Callable[..., None]:
         """The learner's function with a variant's keyword arguments."""
@@ -95,7 +97,9 @@ def opened(
     operation = operations.operations()[exercise.operation]
     wanted = [figures.parse(text) for text in exercise.checks]
     goals = task.get("goals") or {}
-    return Trial(exercise, files, function, operation, rung, backend, begin, wanted, goals), []
+    keep = None if task.get("folder") else exercise.root.parent / ".learn" / "last_failure.npz"
+    seed = task.get("seed", 1)
+    return Trial(exercise, files, function, operation, rung, backend, begin, wanted, goals, seed, keep), []
 
 
 def _execute(trial: Trial, answer: Answer) -> None:
@@ -146,18 +150,38 @@ def _bronze(trial: Trial, answer: Answer) -> list[figures.Run]:
             if ordered and findings[0]["code"] == "C1":  # wrong in one order, right in another: that is the cause
                 findings = order.check(trial, case, variant) or findings
             answer.findings = _with_pattern(trial, case, variant, findings)
+            _keep(trial, case, answer.findings[0])
             return runs
         ordinary = case.schedule is None and not case.adversarial
         if ordinary and case.sizes in operation.shapes.tiny:  # as in `counts`: whole warps, so ideal figures are exact
             runs.append(_counted(operation, case, name_of(case, variant), launches))
             if case == shown and answer.counts is None:
                 answer.counts = notes.counted(operation, case, launches)
-    if not launched:
+    if not launched and trial.backend.device == "cpu":
         no_kernel = "no kernel was launched: whatever computed these values, it was not the exercise's kernel"
         answer.findings = [finding("E2", trial.exercise, trial.files[0].name, no_kernel)]
     elif ordered:
         answer.findings = order.check_largest(trial)
     return runs
+
+
+def _keep(trial: Trial, case: engine.Case, first: Finding) -> None:
+    """Keep the inputs of a case with wrong values, and what it should give, for the learner to look at."""
+    import numpy as np
+
+    if trial.keep is None or not first["code"].startswith("C"):
+        return
+    wanted = {f"want_{name}": value for name, value in engine.reference(trial.operation, case).items()}
+    arrays = {}
+    for name, value in {**engine.draw(trial.operation, case), **wanted}.items():
+        known = not hasattr(value, "dtype") or "bfloat16" not in str(value.dtype)  # which NumPy lacks
+        arrays[name] = np.asarray(value if known else value.float())
+    try:
+        trial.keep.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(trial.keep, allow_pickle=False, case=str(case), **arrays)
+    except (OSError, ValueError, TypeError):
+        return  # it is a help, not a result
+    first["evidence"].append(f"inputs and wanted values: .learn/{trial.keep.name}")
 
 
 def _counted(operation: Operation, case: engine.Case, name: str, launches: Sequence[Any]) -> figures.Run:
@@ -170,7 +194,7 @@ def _counted(operation: Operation, case: engine.Case, name: str, launches: Seque
 def _cases(trial: Trial) -> Iterator[tuple[engine.Case, Variant]]:
     for case in engine.cases(trial.operation, trial.rung, full=True):
         for variant in trial.exercise.variants:
-            yield case, variant
+            yield replace(case, seed=case.seed + trial.seed - 1), variant
 
 
 def name_of(case: engine.Case, variant: Variant) -> str:

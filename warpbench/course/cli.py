@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from warpbench import cli_common, errors
+from warpbench import errors
+from warpbench.course import cli_dev
+from warpbench.course.cli_shared import LIMIT_S, Id, Json, Limit, SomeId, course_of, emit, examples, short
 
 EPILOG = """\b
 Examples:
@@ -19,19 +21,7 @@ Examples:
 Exit codes: 0 passed at the level asked, 1 not, 2 bad arguments, 3 environment, 5 ptxvm cannot judge it."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, epilog=EPILOG)
-dev_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="For authors of exercises: cut and check.")
-app.add_typer(dev_app, name="dev")
-
-Id = Annotated[str | None, typer.Argument(metavar="[ID]", help="an exercise; none: the first that is not passed")]
-SomeId = Annotated[str, typer.Argument(metavar="ID", help="an exercise of `warpbench learn list`")]
-Json = Annotated[bool, typer.Option("--json", help="print JSON")]
-Limit = Annotated[float, typer.Option("--limit", min=0.1, help="seconds that one case may take before it is stopped")]
-LIMIT_S = 20.0
-
-
-def examples(*lines: str) -> str:
-    """The examples below a command's help."""
-    return cli_common.examples(*(f"learn {line}" for line in lines))
+app.add_typer(cli_dev.app, name="dev")
 
 
 @app.callback(invoke_without_command=True)
@@ -40,60 +30,113 @@ def learn(
     root: Annotated[
         Path | None, typer.Option("--root", metavar="DIR", help="another folder of exercises; progress lies beside it")
     ] = None,
+    start: Annotated[str | None, typer.Option("--from", metavar="ID", help="begin with this exercise")] = None,
 ) -> int:
     """The course: short exercises, each checked on ptxvm, with or without a GPU."""
     context.obj = root
-    return watch(context) if context.invoked_subcommand is None else errors.OK
+    return watch(context, start) if context.invoked_subcommand is None else errors.OK
 
 
-@app.command("list", epilog=examples("list", "list --json"))
-def list_(context: typer.Context, as_json: Json = False) -> int:
+@app.command("list", epilog=examples("list", "list --part 01_threads --todo", "list --json"))
+def list_(
+    context: typer.Context,
+    part: Annotated[str | None, typer.Option("--part", metavar="PART", help="of this part only")] = None,
+    todo: Annotated[bool, typer.Option("--todo", help="only what is not passed at silver")] = False,
+    as_json: Json = False,
+) -> int:
     """The exercises in order, and how far each is passed."""
     from warpbench.course import show
     from warpbench.report import terminal
 
-    with _course(context) as course:
+    with course_of(context) as course:
         mine = course.progress()
         rows = show.plain(course.exercises, mine, course.pick(None).id)
+    if part is not None:
+        parts = dict.fromkeys(row["part"] for row in rows)
+        if part not in parts:
+            raise errors.unknown("part", part, parts, "Nothing was listed")
+        rows = [row for row in rows if row["part"] == part]
+    all_of_them = rows
+    if todo:
+        rows = [row for row in rows if row["level"] != "silver"]
     if as_json:
         return emit({"exercises": rows, "notice": mine.notice})
-    silver = sum(row["level"] == "silver" for row in rows)
-    notes = [f"{silver} of {len(rows)} passed at silver. > is the next one: warpbench learn run"]
+    silver = sum(row["level"] == "silver" for row in all_of_them)
+    notes = [f"{silver} of {len(all_of_them)} passed at silver. > is the next one: warpbench learn run"]
     terminal.show(show.PROGRESS_COLUMNS, show.table(rows), [*notes, *filter(None, [mine.notice])])
     return errors.OK
 
 
-@app.command(epilog=examples("run", "run guard_the_tail", "run grid_stride --level bronze --json"))
+@app.command(epilog=examples("run", "run guard_the_tail", "run grid_stride --level bronze --json", "run --diff"))
 def run(
     context: typer.Context,
     exercise: Id = None,
     level: Annotated[str, typer.Option("--level", metavar="LEVEL", help="bronze or silver")] = "silver",
+    backend: Annotated[
+        str, typer.Option("--backend", metavar="WHERE", help="auto, ptxvm, gpu (right on your card) or compile")
+    ] = "auto",
+    arch: Annotated[str | None, typer.Option("--arch", metavar="ARCHS", help="instead of the exercise's own")] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=1, help="draw other inputs")] = 1,
+    predict: Annotated[
+        float | None, typer.Option("--predict", metavar="N", help="your answer to the exercise's question")
+    ] = None,
+    diff: Annotated[bool, typer.Option("--diff", help="show what you changed in the shipped text")] = False,
     limit: Limit = LIMIT_S,
     as_json: Json = False,
 ) -> int:
     """Check one exercise: is it right and safe (bronze), are its counters on target (silver)?"""
-    from warpbench.course import progress, runner, show
+    from warpbench.course import actions, progress, runner, show
 
     if level not in progress.LEVELS:
         raise errors.unknown("level", level, progress.LEVELS, "Nothing was checked")
-    with _course(context, limit) as course:
+    if backend not in runner.BACKENDS:
+        raise errors.unknown("backend", backend, runner.BACKENDS, "Nothing was checked")
+    with course_of(context, limit) as course:
         chosen = course.pick(exercise)
-        found = course.attempt(chosen)
-        following = course.after(chosen)
+        if predict is not None:
+            course.predict(chosen, predict)
+        if diff and not as_json:
+            print("\n".join(actions.difference(chosen)))
+        found = course.attempt(runner.on(chosen, arch), seed, backend)
+        following, asked = course.after(chosen), show.question(chosen, course.progress())
     if as_json:
         emit({**found, "next": following.id if following else None})
     else:
-        print("\n".join(show.verdict(chosen, found, following)))
+        print("\n".join([*asked, *show.verdict(chosen, found, following)]))
     return runner.exit_code(found, level)
 
 
+@app.command("check-all", epilog=examples("check-all"))
+def check_all(context: typer.Context, limit: Limit = LIMIT_S, as_json: Json = False) -> int:
+    """Check what is passed once more. What does not pass any more is taken back."""
+    from warpbench.course import show
+
+    with course_of(context, limit) as course:
+        checked = list(course.check_again())
+    lost = [one for one in checked if one[2]["level"] != one[1] and one[2]["verdict"] != "not executed"]
+    if as_json:
+        rows = [{"exercise": e.id, "had": had, "level": found["level"]} for e, had, found in checked]
+        emit({"exercises": rows})
+    else:
+        print("\n".join(show.again(checked)))
+    return errors.WRONG if lost else errors.OK
+
+
 @app.command(epilog=examples("watch", "watch grid_stride"))
-def watch(context: typer.Context, exercise: Id = None, limit: Limit = LIMIT_S, as_json: Json = False) -> int:
+def watch(
+    context: typer.Context,
+    exercise: Id = None,
+    manual: Annotated[
+        bool, typer.Option("--manual-run", help="check when Enter is pressed, where saves cannot be seen")
+    ] = False,
+    limit: Limit = LIMIT_S,
+    as_json: Json = False,
+) -> int:
     """Check the exercise now and at every save, until Ctrl-C."""
     from warpbench.course.watch import Watch
 
-    with _course(context, limit) as course:
-        Watch(course, course.pick(exercise), as_json).run()
+    with course_of(context, limit) as course:
+        Watch(course, course.pick(exercise), as_json, manual).run()
     return errors.OK
 
 
@@ -107,7 +150,7 @@ def hint(
     """The next hint. It is counted."""
     from warpbench.course import actions, show
 
-    with _course(context) as course:
+    with course_of(context) as course:
         found = actions.hint(course, course.pick(exercise), level)
     if as_json:
         return emit(found)
@@ -120,14 +163,14 @@ def reset(context: typer.Context, exercise: SomeId, as_json: Json = False) -> in
     """Write the exercise again as it was shipped; your file is kept in .learn/backup."""
     from warpbench.course import actions
 
-    with _course(context) as course:
+    with course_of(context) as course:
         found = actions.reset(course, course.pick(exercise))
     if as_json:
         return emit(found)
     for path in found["kept"]:
-        print(f"kept yours as {_short(path)}")
+        print(f"kept yours as {short(path)}")
     for path in found["written"]:
-        print(f"written as shipped: {_short(path)}")
+        print(f"written as shipped: {short(path)}")
     if not found["written"]:
         print(f"{exercise} is as it was shipped. Nothing was written.")
     return errors.OK
@@ -143,7 +186,7 @@ def solution(
     """The author's solution, once you passed at bronze."""
     from warpbench.course import actions
 
-    with _course(context) as course:
+    with course_of(context) as course:
         found = actions.solution(course, course.pick(exercise), give_up)
     if as_json:
         return emit(found)
@@ -165,7 +208,7 @@ def show_(
     """A picture of your kernel: which lane of a warp touches which element, sector and bank."""
     from warpbench.course import draw, page, show
 
-    with _course(context, limit) as course:
+    with course_of(context, limit) as course:
         picture = course.picture(course.pick(exercise))
     if as_json:
         return emit(picture)
@@ -188,7 +231,7 @@ def compare(context: typer.Context, exercise: SomeId, limit: Limit = LIMIT_S, as
     from warpbench.course import rivals
     from warpbench.report import terminal
 
-    with _course(context, limit) as course:
+    with course_of(context, limit) as course:
         chosen = course.pick(exercise)
         if not course.progress().passed(chosen.id, "bronze"):
             raise errors.WarpbenchError(
@@ -200,6 +243,45 @@ def compare(context: typer.Context, exercise: SomeId, limit: Limit = LIMIT_S, as
         return emit({"exercise": chosen.id, "rows": rows})
     note = f"Counted by ptxvm for {chosen.arch[0]}; registers and SASS (instructions in the machine code) are ptxas's."
     terminal.show(rivals.COLUMNS, rivals.cells(rows), [note])
+    return errors.OK
+
+
+@app.command(epilog=examples("bench grid_stride"))
+def bench(context: typer.Context, exercise: Id = None, as_json: Json = False) -> int:
+    """Gold: time your answer on this card, against its roof and against torch. It must be passed at bronze."""
+    from warpbench.course import bench as gold
+
+    with course_of(context) as course:
+        chosen = course.pick(exercise)
+        found = gold.measure(course, chosen)
+    if as_json:
+        emit({"exercise": chosen.id, **found})
+    else:
+        print("\n".join(gold.text(chosen, found)))
+    return errors.INVALID if not found["valid"] else errors.OK if found["reached"] or not chosen.gold else errors.WRONG
+
+
+@app.command(epilog=examples("board", "board --html board.html"))
+def board(
+    context: typer.Context,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="write it as a web page")] = None,
+    as_json: Json = False,
+) -> int:
+    """What was measured on which card: exercise by card, as a share of the card's peak."""
+    from warpbench.course import bench as gold
+    from warpbench.report.terminal import Column, show
+
+    with course_of(context) as course:
+        rows = gold.board(course.exercises, course.progress())
+    if as_json:
+        return emit({"cards": rows[0][1:], "rows": rows[1:]})
+    if html is not None:
+        html.write_text(gold.board_page(rows), encoding="utf-8")
+        print(f"written: {html}")
+    elif len(rows) == 1:
+        print("Nothing was measured yet: warpbench learn bench ID, on a machine with a card.")
+    else:
+        show([Column(name) for name in rows[0]], rows[1:])
     return errors.OK
 
 
@@ -217,105 +299,3 @@ def explain(code: Annotated[str, typer.Argument(metavar="CODE", help="such as M4
         return emit(found)
     print("\n".join(show.explained(found)))
     return errors.OK
-
-
-@dev_app.callback()
-def dev_root() -> None:
-    """For authors of exercises."""
-
-
-@dev_app.command("cut", epilog=examples("dev cut guard_the_tail", "dev cut all"))
-def dev_cut(
-    context: typer.Context,
-    exercise: Annotated[str, typer.Argument(metavar="[ID|all]", help="an exercise; none: all")] = "all",
-    as_json: Json = False,
-) -> int:
-    """Write exercises from their solutions. What stands in an exercise's file is lost: learners use `reset`."""
-    from warpbench.course import dev
-    from warpbench.course.cut import CutError
-
-    with _course(context) as course:
-        chosen = course.exercises if exercise == "all" else [course.pick(exercise)]
-        try:
-            changed = dev.cut(chosen)
-        except (CutError, FileNotFoundError) as error:
-            raise errors.UsageError(f"{error}. Nothing more was cut.") from None
-    if as_json:
-        return emit({"changed": [str(path) for path in changed]})
-    for path in changed:
-        print(f"written: {_short(path)}")
-    print(f"{len(chosen)} exercises cut, {len(changed)} files changed")
-    return errors.OK
-
-
-@dev_app.command("trace", epilog=examples("dev trace grid_stride", "dev trace"))
-def dev_trace(
-    context: typer.Context,
-    exercise: Annotated[str | None, typer.Argument(metavar="[ID]", help="an exercise; none: all")] = None,
-    limit: Limit = LIMIT_S,
-    as_json: Json = False,
-) -> int:
-    """Write what the figures of answers are held to, from the solutions: exercises/targets.toml."""
-    from warpbench.course import dev
-
-    with _course(context, limit) as course:
-        chosen = course.exercises if exercise is None else [course.pick(exercise)]
-        problems = dev.trace(course, chosen)
-        rows = {one.id: course.targets[one.id] for one in chosen if one.id in course.targets}
-    if as_json:
-        emit({"targets": rows, "problems": problems})
-    else:
-        for name, lines in problems.items():
-            print(f"{name}: {'; '.join(lines)}. Its targets were left as they were.")
-        print(f"{len(rows)} exercises have figures; written: {_short(course.root / 'targets.toml')}")
-    return errors.WRONG if problems else errors.OK
-
-
-@dev_app.command("check", epilog=examples("dev check guard_the_tail --mutants", "dev check --mutants"))
-def dev_check(
-    context: typer.Context,
-    exercise: Annotated[str | None, typer.Argument(metavar="[ID]", help="an exercise; none: all")] = None,
-    mutants: Annotated[bool, typer.Option("--mutants", help="run the wrong answers too")] = False,
-    limit: Limit = LIMIT_S,
-    as_json: Json = False,
-) -> int:
-    """Prove that texts and rows agree, shipped texts fail as declared, solutions pass and mutants die."""
-    from dataclasses import asdict
-
-    from warpbench.course import catalogue, dev, targets
-
-    with _course(context, limit) as course:
-        chosen = course.exercises if exercise is None else [course.pick(exercise)]
-        static = [*catalogue.check(course.root), *targets.stale(course.root, course.exercises)]
-        proofs = [dev.prove(course, one, mutants) for one in chosen]
-    failed = bool(static) or any(proof.problems for proof in proofs)
-    if as_json:
-        emit({"static": static, "exercises": [asdict(proof) for proof in proofs]})
-    else:
-        for line in static:
-            print(line)
-        for proof in proofs:
-            word = "failed" if proof.problems else "ok"
-            late = f", over its budget of {proof.budget_s:g} s" if proof.seconds > proof.budget_s else ""
-            print(f"{word:7} {proof.exercise}: {proof.mutants} mutants, solution in {proof.seconds:.1f} s{late}")
-            for line in proof.problems:
-                print(f"        {line}")
-    return errors.WRONG if failed else errors.OK
-
-
-# -- small helpers -------------------------------------------------------------------------------------------------
-def _course(context: typer.Context, limit: float = LIMIT_S) -> Any:
-    from warpbench.course.runner import Course
-
-    return Course(context.find_root().obj, limit)
-
-
-def _short(path: str | Path) -> str:
-    """A path as typed from the current folder, where it lies below that."""
-    path = Path(path)
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def emit(data: Any) -> int:
-    """Print plain data as JSON."""
-    return cli_common.emit(data)

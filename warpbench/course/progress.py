@@ -16,6 +16,7 @@ import datetime
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,15 @@ class Progress:
             row.setdefault(reached, today)
         return new
 
+    def lower(self, exercise: str, level: str | None) -> bool:
+        """Take back what an exercise does not reach any more (`level`: what it reaches). True if that was something."""
+        row = self.row(exercise)
+        kept = LEVELS[: LEVELS.index(level) + 1] if level else ()
+        lost = [reached for reached in LEVELS if reached in row and reached not in kept]
+        for reached in lost:
+            del row[reached]
+        return bool(lost)
+
     def save(self) -> None:
         """Write through a temporary file in the same folder, so that a crash leaves the old state or the new one."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -92,6 +102,15 @@ def load(folder: Path) -> Progress:
         return Progress(folder, notice=notice)
     data.pop("version", None)
     return Progress(folder, current, exercises, data)
+
+
+def journal(folder: Path, lines: Sequence[str]) -> None:
+    """Append to the learner's journal: text for people, which nothing reads back."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "journal.md"
+    head = "" if path.exists() else "# What was passed, and how\n"
+    with path.open("a", encoding="utf-8") as file:
+        file.write(head + "\n".join(["", *lines]) + "\n")
 
 
 def _free_name(path: Path) -> Path:

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,11 @@ def verdict(exercise: Exercise, found: Mapping[str, Any], following: Exercise | 
     if found["verdict"] == "not executed":
         out += [f"{exercise.id} was compiled, not executed: {found['reason']}. Nothing is said about its values."]
         return out
+    if "partial" in found and not found["findings"]:
+        return [*out, f"{exercise.id}: {found['partial']}. Levels are counted by: warpbench learn run {exercise.id}"]
+    if found.get("prediction"):
+        said, counted = found["prediction"]["predicted"], found["prediction"]["counted"]
+        out += [f"You predicted {said:g}. It is {counted:g}{': well seen' if said == counted else ''}.", ""]
     if found["level"] == "bronze":
         out += [f"bronze: right, safe and free of races in {found['cases']} cases. Not yet silver:", ""]
     for one in found["findings"][:SHOWN]:
@@ -67,7 +72,10 @@ def place(one: Mapping[str, Any]) -> str:
 def card(exercise: Exercise, found: Mapping[str, Any], following: Exercise | None) -> list[str]:
     """What was proved, where it goes on, what comes next."""
     arch = ", ".join(found["arch"])
-    out = [f"{exercise.id}: silver   {found['cases']} cases on ptxvm, compiled for {arch}"]
+    there = ", right on your card" if found.get("card") else ""
+    out = [f"{exercise.id}: silver   {found['cases']} cases on ptxvm, compiled for {arch}{there}"]
+    if exercise.milestone:
+        out += [f"A milestone: {exercise.part} is tested out."]
     out += [f"    {one['check']}: {_measured(one)}" for one in found["figures"]]
     out += ["", *wrapped("What you just proved: ", exercise.proved)]
     operation = f"kernels/{exercise.operation}"
@@ -140,12 +148,38 @@ def table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     ]  # fmt: skip
 
 
+def bar(exercises: Sequence[Exercise], mine: Progress) -> str:
+    """`[####------] 4 of 10`: how much of the course is passed at silver."""
+    done = sum(mine.passed(e.id) for e in exercises)
+    filled = 20 * done // len(exercises)
+    return f"[{'#' * filled}{'-' * (20 - filled)}] {done} of {len(exercises)} passed at silver"
+
+
+def again(found: Iterable[tuple[Exercise, str, Mapping[str, Any]]]) -> list[str]:
+    """What `Course.check_again` found: a line an exercise, then the sum."""
+    out, lost = [], 0
+    for exercise, had, verdict in found:
+        first = verdict["findings"][0] if verdict["findings"] else {"code": verdict["reason"], "title": ""}
+        regressed = verdict["level"] != had and verdict["verdict"] != "not executed"
+        lost += regressed
+        why = f"   was {had}: {first['code']} {first['title']}" if regressed else ""
+        out.append(f"{exercise.id:32}  {verdict['level'] or 'not passed'}{why}")
+    return [*out, f"{len(out)} exercises checked, {lost} do not pass any more" if out else "Nothing is passed yet."]
+
+
 def listed(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """The table as plain lines."""
     return aligned(PROGRESS_COLUMNS, table(rows)).splitlines()
 
 
 # -- texts ---------------------------------------------------------------------------------------------------------
+def question(exercise: Exercise, mine: Progress) -> list[str]:
+    """What an exercise wants to be predicted, until it is."""
+    if not exercise.predict or "predicted" in mine.exercises.get(exercise.id, {}):
+        return []
+    return wrapped("Predict first: ", f"{exercise.predict} (warpbench learn run {exercise.id} --predict N)")
+
+
 def hint(found: Mapping[str, Any]) -> list[str]:
     """A hint as text, and how to get more."""
     more = f"the next one: warpbench learn hint {found['exercise']}" if found["more"] else "that was the last one"

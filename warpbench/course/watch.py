@@ -17,29 +17,35 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from warpbench.course import actions, show
+from warpbench.course import actions, bench, draw, show
 from warpbench.course.catalogue import Exercise
 from warpbench.course.runner import Course
+from warpbench.errors import WarpbenchError
 
 LOOK_S = 1.0  # how often the file is looked at without an event
 DEBOUNCE_MS = 200  # an editor's save is several events
-KEYS = "n next   h hint   e explain   l list   c check again   q quit"
+KEYS = (
+    "n next   h hint   e explain   v view picture   l list   p predict",
+    "r run again   c check all   x reset   b bench   q quit",
+)
 
 
 class Watch:
     """One session of `warpbench learn watch`."""
 
-    def __init__(self, course: Course, exercise: Exercise, as_json: bool) -> None:
-        self.course, self.exercise, self.as_json = course, exercise, as_json
+    def __init__(self, course: Course, exercise: Exercise, as_json: bool, manual: bool = False) -> None:
+        self.course, self.exercise, self.as_json, self.manual = course, exercise, as_json, manual
         self.terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not as_json
         self.events: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.code = ""  # of the first finding of the last check
         self._stop = threading.Event()
+        self._typing = threading.Event()  # a line is being typed: every key counts
 
     def run(self) -> None:
         """Check and wait, until Ctrl-C or the key q."""
         watcher = threading.Thread(target=self._saves, daemon=True)
-        watcher.start()
+        if not self.manual:
+            watcher.start()
         try:
             with self._keys():
                 self._serve()
@@ -47,14 +53,15 @@ class Watch:
             pass
         finally:
             self._stop.set()
-            watcher.join(timeout=2)
+            if not self.manual:
+                watcher.join(timeout=2)
         if not self.as_json:
             self._say("stopped. Progress is kept: warpbench learn list")
 
     def _serve(self) -> None:
         seen: list[bytes] | None = None
         while True:
-            if (now := self._texts()) != seen:
+            if (now := self._texts()) != seen and not (self.manual and seen is not None):
                 seen = now
                 self._check()
                 if self._pressed() == "q":
@@ -65,10 +72,13 @@ class Watch:
                 continue
             if event == "q":
                 return
-            if event == "c" or (event == "n" and self._next()):
+            if event in "r\n" or (event == "n" and self._next()):
                 seen = None
             elif event != "save":
-                self._answer(event)
+                try:
+                    self._answer(event)
+                except WarpbenchError as error:
+                    self._say(str(error))
 
     def _pressed(self) -> str:
         """What came while a check ran is dropped, but for q."""
@@ -100,12 +110,20 @@ class Watch:
         if self.as_json:
             self._say(json.dumps({**found, "next": following.id if following else None}, default=str))
             return
-        for line in show.verdict(self.exercise, found, following):
+        mine = self.course.progress()
+        for line in [*show.question(self.exercise, mine), *show.verdict(self.exercise, found, following)]:
             self._say(line)
         self._say("")
-        self._say(f"Waiting for a save of {show.shown_path(self.exercise)} (Ctrl-C ends)")
+        self._say(show.bar(self.course.exercises, mine))
+        path = show.shown_path(self.exercise)
+        self._say(
+            f"Press Enter to check {path} (Ctrl-C ends)"
+            if self.manual
+            else f"Waiting for a save of {path} (Ctrl-C ends)"
+        )
         if self.terminal:
-            self._say(KEYS)
+            for line in KEYS:
+                self._say(line)
 
     def _next(self) -> bool:
         """Go on to the next exercise, once this one is passed."""
@@ -120,7 +138,7 @@ class Watch:
         return True
 
     def _answer(self, key: str) -> None:
-        """The keys that only print."""
+        """The keys that neither check nor go on."""
         lines: list[str] = []
         if key == "h":
             lines = show.hint(actions.hint(self.course, self.exercise))
@@ -129,8 +147,43 @@ class Watch:
         elif key == "l":
             rows = show.plain(self.course.exercises, self.course.progress(), self.exercise.id)
             lines = show.listed(rows)
+        elif key == "v":
+            lines = draw.text(self.course.picture(self.exercise), show.colour())
+        elif key == "x":
+            kept = actions.reset(self.course, self.exercise)["kept"]
+            lines = [f"Written as shipped; yours is kept as {path}" for path in kept] or ["It is as it was shipped."]
+        elif key == "c":
+            lines = show.again(self.course.check_again())
+        elif key == "b":
+            lines = bench.text(self.exercise, bench.measure(self.course, self.exercise))
+        elif key == "p":
+            lines = self._predict()
         for line in lines:
             self._say(line)
+
+    def _predict(self) -> list[str]:
+        """Ask for the number that the exercise wants to be predicted."""
+        self._typing.set()
+        self._say(f"{self.exercise.predict or 'This exercise asks for no prediction.'} ", end="")
+        try:
+            text = self._line() if self.exercise.predict else ""
+        finally:
+            self._typing.clear()
+        try:
+            value = float(text)
+        except ValueError:
+            return ["", "Nothing was noted: a number was wanted."]
+        self.course.predict(self.exercise, value)
+        return ["", f"Noted: {value:g}. The check says what it is."]
+
+    def _line(self) -> str:
+        """What is typed up to Enter, echoed; keys mean nothing meanwhile."""
+        out = ""
+        while (key := self.events.get()) != "\n":
+            if len(key) == 1:
+                out = out[:-1] if key in "\x7f\b" else out + key
+                self._say("\b \b" if key in "\x7f\b" else key, end="")
+        return out
 
     @staticmethod
     def _say(text: str, end: str = "\n") -> None:
@@ -151,6 +204,8 @@ class Watch:
     def _keys(self) -> Iterator[None]:
         """On a terminal: report single keys, and leave the terminal as it was."""
         if not (self.terminal and sys.stdin.isatty()):
+            if self.manual:
+                threading.Thread(target=self._read_lines, daemon=True).start()
             yield
             return
         import termios
@@ -175,5 +230,10 @@ class Watch:
                 key = os.read(descriptor, 1).decode(errors="replace").lower()
                 if not key:
                     return
-                if key in "nhelcq":
+                if key in "nhelvxcbprq\n" or self._typing.is_set():
                     self.events.put(key)
+
+    def _read_lines(self) -> None:
+        """Without a terminal: each line of standard input is Enter."""
+        for _ in sys.stdin:
+            self.events.put("\n")
