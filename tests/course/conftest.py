@@ -28,7 +28,7 @@ def workers():
 def root(tmp_path) -> Path:
     """The exercises as shipped and their wrong answers, in a folder of their own."""
     root = shutil.copytree(ROOT / "exercises", tmp_path / "exercises")
-    shutil.copytree(ROOT / "tests" / "wrong" / "exercises", tmp_path / "tests" / "wrong" / "exercises")
+    shutil.copytree(ROOT / "tests" / "wrong", tmp_path / "tests" / "wrong")
     dev.cut(catalogue.load(root))
     return root
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from warpbench.course import catalogue, dev
+from warpbench.course import automatic, catalogue, dev
 from warpbench.course.catalogue import load
 from warpbench.course.cut import CutError, cut, outside_holes
 
@@ -35,6 +36,24 @@ def test_a_wrong_answer_dies_as_declared(course, name, mutant):
     exercise = course.pick(name)
     solution = {file: exercise.cut(file).solution for file in exercise.files}
     assert dev.mutant(course, exercise, solution, WRONG / name / mutant) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mutant", automatic.NAMES)
+@pytest.mark.parametrize("name", [e.id for e in EXERCISES])
+def test_what_is_put_in_place_of_the_result_dies_of_its_values(course, name, mutant):
+    exercise = course.pick(name)
+    solution = {file: exercise.cut(file).solution for file in exercise.files}
+    assert dev.automatic_mutant(course, exercise, solution, mutant) == []
+
+
+def test_codes_that_are_relied_on_are_shown_to_come(course):
+    assert dev.unproved(course) == []
+    course.exercises[0] = replace(course.exercises[0], checks=("P3<=1",), hints_for={"M8": "?"})
+    for path in (course.root.parent / "tests" / "wrong").rglob("*.py"):
+        path.unlink()
+    problems = dev.unproved(course)
+    assert f"{course.exercises[0].id}: nothing in tests/wrong dies with P3" in problems
 
 
 def test_a_proof_notices_what_it_must(course):
@@ -126,6 +145,13 @@ def test_a_broken_row_is_named(root, old, new, words):
     assert old in text
     path.write_text(text.replace(old, new), encoding="utf-8")
     assert any(words in problem for problem in catalogue.check(root))
+
+
+def test_two_exercises_share_no_half_of_their_text(root):
+    one, two = load(root)[:2]
+    text = one.solution_path().read_text(encoding="utf-8")
+    two.solution_path().write_text(text.replace(one.id, two.id), encoding="utf-8")
+    assert f"{two.id}: shares half of its text with {one.id}" in catalogue.check(root)
 
 
 def test_two_exercises_share_no_hint(root):

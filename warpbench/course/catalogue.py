@@ -13,6 +13,8 @@ from warpbench.course import figures
 from warpbench.course.cut import Cut, CutError, cut, outside_holes
 from warpbench.errors import UsageError
 
+SHORT = 30  # characters of a line that says nothing of its own (imports, marks, a launch)
+
 
 @dataclass(frozen=True)
 class Exercise:
@@ -123,6 +125,7 @@ def check(root: Path | None = None) -> list[str]:
         problems += _check_codes(e)
         for file in e.files:
             problems += _check_file(e, file)
+    problems += _alike(exercises)
     if not exercises:
         problems.append("the catalogue lists no exercise")
     listed = {e.path(f) for e in exercises for f in e.files}
@@ -133,6 +136,21 @@ def check(root: Path | None = None) -> list[str]:
                 if path.suffix in (".py", ".cu") and base / part / path.name not in listed:
                     problems.append(f"{path.relative_to(base)} is not in the catalogue")
     return problems
+
+
+def _alike(exercises: list[Exercise]) -> list[str]:
+    """Pairs of exercises that share half of their lines or more; short lines are everybody's."""
+    lines: list[tuple[Exercise, set[str]]] = []
+    for e in exercises:
+        paths = [e.solution_path(file) for file in e.files if e.solution_path(file).is_file()]
+        text = "\n".join(path.read_text(encoding="utf-8") for path in paths)
+        lines.append((e, {line.strip() for line in text.splitlines() if len(line.strip()) > SHORT}))
+    return [
+        f"{two.id}: shares half of its text with {one.id}"
+        for i, (two, mine) in enumerate(lines)
+        for one, theirs in lines[:i]
+        if mine and theirs and len(mine & theirs) * 2 >= min(len(mine), len(theirs))
+    ]
 
 
 def _check_codes(e: Exercise) -> list[str]:

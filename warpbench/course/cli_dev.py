@@ -79,7 +79,7 @@ def dev_check(
 
     with course_of(context, limit) as course:
         chosen = course.exercises if exercise is None else [course.pick(exercise)]
-        static = [*catalogue.check(course.root), *targets.stale(course.root, course.exercises)]
+        static = [*catalogue.check(course.root), *targets.stale(course.root, course.exercises), *dev.unproved(course)]
         proofs = [dev.prove(course, one, mutants) for one in chosen]
     failed = bool(static) or any(proof.problems for proof in proofs)
     if as_json:

@@ -2,6 +2,7 @@
 
     the shipped text fails, first of all with `fails_with`
     the solution reaches silver on every architecture, within the author's limits and with the figures of targets.toml
+    what `automatic` makes of the solution dies of its values
     each mutant of tests/wrong/exercises/<id>/ dies with the code, line and pattern that its first line declares
 
 A mutant is a whole wrong answer, first line `# expect: R1 line=14` (`//` in CUDA C++; C1 may add `pattern=shifted`).
@@ -16,10 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from warpbench.course import targets
+from warpbench.course import automatic, figures, targets
 from warpbench.course.catalogue import Exercise
 from warpbench.course.runner import Course, Verdict
 
+EXPECTS = re.compile(r"(?:#|//) expect: (?P<code>[A-Z]\d)\b")
 EXPECT = re.compile(r"(?:#|//) expect: (?P<code>[A-Z]\d)(?: line=(?P<line>\d+))?(?: pattern=(?P<pattern>\w+))?\s*")
 
 
@@ -100,7 +102,37 @@ def prove(course: Course, exercise: Exercise, with_mutants: bool) -> Proof:
             proof.problems.append("there is no mutant, so nothing shows that a wrong answer is found")
         for path in paths:
             proof.problems += mutant(course, exercise, solution, path)
+        for name in automatic.NAMES:
+            proof.problems += automatic_mutant(course, exercise, solution, name)
     return proof
+
+
+def automatic_mutant(course: Course, exercise: Exercise, solution: Mapping[str, str], name: str) -> list[str]:
+    """What is wrong with the death of an automatic mutant (`automatic.NAMES`): it must die of its values."""
+    text = automatic.text(exercise, solution[exercise.files[0]], name)
+    if text is None:
+        return []
+    found = course.check_texts(exercise, {**solution, exercise.files[0]: text})
+    code = found["findings"][0]["code"] if found["findings"] else None
+    if code in ("C1", "C2", "C3") or (code == "C4" and "C4" in exercise.checks):
+        return []
+    return [f"the solution's answer made `{name}` must die of its values, and {_first(found)} is what came"]
+
+
+def unproved(course: Course) -> list[str]:
+    """Codes that an exercise relies on and that no wrong answer dies with: nothing shows that they come."""
+    files = [path for path in (course.root.parent / "tests" / "wrong").rglob("*") if path.suffix in (".py", ".cu")]
+    firsts = [path.read_text(encoding="utf-8").partition("\n")[0] for path in files]
+    shown = {found["code"] for first in firsts if (found := EXPECTS.match(first))} | {
+        e.fails_with for e in course.exercises
+    }
+    problems = []
+    for e in course.exercises:
+        codes = [*e.hints_for, *(figures.parse(text).code for text in e.checks)]
+        problems += [
+            f"{e.id}: nothing in tests/wrong dies with {code}" for code in dict.fromkeys(codes) if code not in shown
+        ]
+    return problems
 
 
 def mutant(course: Course, exercise: Exercise, solution: Mapping[str, str], path: Path) -> list[str]:
