@@ -24,6 +24,19 @@ def present(g: Group, mask: Array | None) -> Array:
     return np.ones((1, g.warp_slots()[1], WARP), bool) if lanes is None else lanes
 
 
+def members_of(g: Group, membermask: Array, mask: Array | None) -> Array:
+    """(c, w, 1 or 32, 32) bool: the lanes with which each lane of a warp acts together; one row where all do with all.
+
+    Parts of a warp may meet at one instruction, each with a member mask of its own.
+    """
+    here = check_members(g, membermask, mask)
+    if membermask.size > 1:
+        named = g.by_warp(membermask).astype(np.uint64)
+        if (here & (named != _bits(here)[..., None])).any():
+            return here[..., None, :] & ((named[..., None] & BITS) != 0)
+    return here[..., None, :]
+
+
 def check_members(g: Group, membermask: Array, mask: Array | None) -> Array:
     """The executing lanes, after the checks that PTX demands of a member mask."""
     here = present(g, mask)
@@ -106,49 +119,48 @@ def _pattern(mode: str, b: int, c: int) -> tuple[Array, Array]:
 
 
 def vote(g: Group, mode: str, predicate: Array, membermask: Array, mask: Array | None) -> Array:
-    """`vote.sync`: bool for all, any and uni, uint32 for ballot. Only lanes that execute it have a say."""
-    here = check_members(g, membermask, mask)
-    said = g.by_warp(predicate)
-    yes = here & said
+    """`vote.sync`: bool for all, any and uni, uint32 for ballot. Only the members of a lane's mask have a say."""
+    members = members_of(g, membermask, mask)
+    yes = members & g.by_warp(predicate)[..., None, :]
     if mode == "ballot":
         result = _bits(yes).astype(np.uint32)
     elif mode == "any":
         result = np.logical_or.reduce(yes, axis=-1)
     elif mode == "all":
-        result = (yes == here).all(axis=-1)
+        result = (yes == members).all(axis=-1)
     else:
-        result = ~yes.any(axis=-1) | (yes == here).all(axis=-1)
+        result = ~yes.any(axis=-1) | (yes == members).all(axis=-1)
     return _to_lanes(g, result)
 
 
-def _to_lanes(g: Group, per_warp: Array) -> Array:
-    """(c, w) to every lane of the group."""
-    return g.from_warp(np.broadcast_to(per_warp[..., None], (*per_warp.shape, WARP)))
+def _to_lanes(g: Group, results: Array) -> Array:
+    """(c, w, 1 or 32) to every lane of the group."""
+    return g.from_warp(np.broadcast_to(results, (*results.shape[:-1], WARP)))
 
 
 def activemask(g: Group, mask: Array | None) -> Array:
     """`activemask`: the lanes that execute it together."""
-    return _to_lanes(g, _bits(present(g, mask)).astype(np.uint32))
+    return _to_lanes(g, _bits(present(g, mask)).astype(np.uint32)[..., None])
 
 
 def match_any(g: Group, a: Array, membermask: Array, mask: Array | None) -> Array:
     """`match.any.sync`: the lanes whose value equals the lane's own, uint32."""
-    here = check_members(g, membermask, mask)
+    members = members_of(g, membermask, mask)
     values = g.by_warp(a)
-    equal = (values[..., :, None] == values[..., None, :]) & here[..., None, :]
+    equal = (values[..., :, None] == values[..., None, :]) & members
     bits = np.where(equal, BITS, np.uint64(0)).sum(axis=-1, dtype=np.uint64)
     return g.from_warp(bits.astype(np.uint32))
 
 
 def match_all(g: Group, a: Array, membermask: Array, mask: Array | None) -> tuple[Array, Array]:
     """`match.all.sync`: (the member mask or 0, whether all values are equal)."""
-    here = check_members(g, membermask, mask)
-    values = g.by_warp(a)
-    shape = np.broadcast_shapes(values.shape, here.shape)
-    leader = np.broadcast_to(here.argmax(axis=-1)[..., None], (*shape[:2], 1))
+    members = members_of(g, membermask, mask)
+    values = g.by_warp(a)[..., None, :]
+    shape = np.broadcast_shapes(values.shape, members.shape)
+    leader = np.broadcast_to(members.argmax(axis=-1)[..., None], (*shape[:-1], 1))
     first = np.take_along_axis(np.broadcast_to(values, shape), leader, axis=-1)
-    equal = ((values == first) | ~here).all(axis=-1)
-    bits = np.where(equal, _bits(here), np.uint64(0)).astype(np.uint32)
+    equal = ((values == first) | ~members).all(axis=-1)
+    bits = np.where(equal, _bits(members), np.uint64(0)).astype(np.uint32)
     return _to_lanes(g, bits), _to_lanes(g, equal)
 
 
@@ -163,21 +175,20 @@ REDUCTIONS = {
 
 
 def redux(g: Group, operation: str, a: Array, membermask: Array, mask: Array | None) -> Array:
-    """`redux.sync`: one result for the lanes of a warp that execute it. a: int32 or uint32."""
-    here = check_members(g, membermask, mask)
+    """`redux.sync`: one result for the members of each mask. a: int32 or uint32."""
+    members = members_of(g, membermask, mask)
     function, neutral = REDUCTIONS[operation]
-    values = g.by_warp(a)
+    values = g.by_warp(a)[..., None, :]
     if neutral is None:
         limits = np.iinfo(values.dtype)
         neutral = limits.max if operation == "min" else limits.min
-    shape = np.broadcast_shapes(values.shape, here.shape)
+    shape = np.broadcast_shapes(values.shape, members.shape)
     filler = np.array(neutral, np.int64).astype(values.dtype)  # int64 first: -1 is all ones in uint32 too
-    filled = np.where(here, np.broadcast_to(values, shape), filler)
+    filled = np.where(members, np.broadcast_to(values, shape), filler)
     return _to_lanes(g, function.reduce(filled, axis=-1, dtype=values.dtype))
 
 
 def elect(g: Group, membermask: Array, mask: Array | None) -> tuple[Array, Array]:
     """`elect.sync`: (the lowest member's lane, whether this lane is it)."""
-    here = check_members(g, membermask, mask)
-    leader = here.argmax(axis=-1)
-    return _to_lanes(g, leader.astype(np.uint32)), g.from_warp(here & (leader[..., None] == LANES))
+    leader = members_of(g, membermask, mask).argmax(axis=-1)
+    return _to_lanes(g, leader.astype(np.uint32)), g.from_warp(leader == LANES)

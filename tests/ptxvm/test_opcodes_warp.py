@@ -29,7 +29,10 @@ SEGMENTS = {"up": (0x0000, 0x1000, 0x1800, 0x1C00), "other": (0x001F, 0x101F, 0x
 
 @dataclass(frozen=True)
 class Case:
-    """lanes: all of a warp, those behind a branch, or those whose guard holds. shape: of the operand a."""
+    """lanes: all of a warp, those behind a branch or whose guard holds, or all in two parts with a mask each.
+
+    shape: of the operand a.
+    """
 
     lanes: str
     shape: str
@@ -38,6 +41,7 @@ class Case:
 CASES = (
     Case("all", "uniform"), Case("all", "block"), Case("all", "thread"), Case("all", "both"),
     Case("guard", "both"), Case("guard", "thread"), Case("branch", "both"), Case("branch", "block"),
+    Case("parts", "both"), Case("parts", "thread"),
 )  # fmt: skip
 
 
@@ -64,19 +68,26 @@ class Warps(Program):
         self.some = [self.rng.getrandbits(1) for _ in range(self.lanes)]
         for lanes in self.warps:
             self.some[self.rng.choice(lanes)] = 1
-        masks = [0] * self.lanes
+        masks, parts = [0] * self.lanes, [0] * self.lanes
         for lanes in self.warps:
             for lane in lanes:
                 masks[lane] = sum(self.some[other] << i for i, other in enumerate(lanes))
+                parts[lane] = sum((self.some[other] == self.some[lane]) << i for i, other in enumerate(lanes))
         self.load("%some", "pred", "both", self.words(self.some))
         self.load("%members", "b32", "both", self.words(masks))
+        self.load("%parts", "b32", "both", self.words(parts))
         self.register("%d", "b32")
         self.register("%q", "pred")
 
     def active(self, case: Case, lanes: list[int]) -> list[int]:
         """Which of the 32 lanes of a warp execute an instruction."""
-        here = [1 if case.lanes == "all" else self.some[lane] for lane in lanes]
-        return here + [0] * (WARP - len(lanes))
+        return [sum(here) for here in zip(*self.parts(case, lanes), strict=True)]
+
+    def parts(self, case: Case, lanes: list[int]) -> list[list[int]]:
+        """Which of them do it together."""
+        some = [self.some[lane] for lane in lanes]
+        parts = {"all": [[1] * len(lanes)], "parts": [some, [1 - one for one in some]]}.get(case.lanes, [some])
+        return [part + [0] * (WARP - len(lanes)) for part in parts]
 
 
 def check(opcodes: Sequence[str], seed: str, threads: int = 64, cases: Sequence[Case] = CASES) -> int:
@@ -98,7 +109,7 @@ def check(opcodes: Sequence[str], seed: str, threads: int = 64, cases: Sequence[
 
 def _run(program: Warps, opcode: str, case: Case) -> Run:
     guard = "@%some " if case.lanes == "guard" else ""
-    members = f"{FULL:#x}" if case.lanes == "all" else "%members"
+    members = {"all": f"{FULL:#x}", "parts": "%parts"}.get(case.lanes, "%members")
     base, *words = opcode.split(".")
     program.add(f"mov.b32 %d, {OLD};", "setp.eq.u32 %q, 0, 0;")
     rng = program.rng
@@ -141,8 +152,9 @@ def _shuffle_operands(program: Warps, mode: str, case: Case) -> list[list[int]]:
     uniform = case.lanes == "all" and rng.random() < 0.5  # the usual case: one step for every lane
     step, segment = rng.randrange(40), rng.choice(SEGMENTS["up" if mode == "up" else "other"])
     for lanes in program.warps:
-        active = program.active(case, lanes)
+        parts = program.parts(case, lanes)
         for i, lane in enumerate(lanes):
+            active = next((part for part in parts if part[i]), parts[0])
             while True:
                 b[lane] = step if uniform else rng.randrange(64)
                 c[lane] = segment if uniform else rng.choice(SEGMENTS["up" if mode == "up" else "other"])
@@ -173,13 +185,16 @@ def _expected(run: Run, values: list[list[int]], active: list[int]) -> tuple[Res
 def _compare(program: Warps, run: Run, results: list[list[int]]) -> None:
     shapes = [run.case.shape, "both", "both"]
     for lanes in program.warps:
-        active = program.active(run.case, lanes)
+        parts = program.parts(run.case, lanes)
+        if run.opcode.startswith("activemask"):
+            parts = [program.active(run.case, lanes)]
         values = [[o[program.place[s][lane]] for lane in lanes] for o, s in zip(run.operands, shapes, strict=False)]
         padded = [v + [0] * (WARP - len(v)) for v in values]
-        for slot, kind, want in zip(run.slots, run.kinds, _expected(run, padded, active), strict=True):
+        wants = zip(*(_expected(run, padded, active) for active in parts if any(active)), strict=True)
+        for slot, kind, want in zip(run.slots, run.kinds, wants, strict=True):
             for i, lane in enumerate(lanes):
                 got = results[slot][lane] & FULL
-                wanted = want[i]
+                wanted = next((of_part[i] for of_part in want if of_part[i] is not None), None)
                 if wanted is None:
                     wanted = FILL & FULL if run.case.lanes == "branch" else 1 if kind == "pred" else OLD
                 where = f"{run.opcode}, {run.case}, lane {lane}, {kind}"
