@@ -6,8 +6,8 @@ accesses of another thread to be complete:
     any two threads of a CTA      the last barrier of the whole CTA            `met[cta]`
     two warps                     the last named barrier that joined them,     `known[cta, mine, theirs]`
                                   or joined one of them to a third that knew
-    a warp and a thread           the last phase of an mbarrier that the warp
-                                  waited for and the thread arrived at         `heard[cta, mine, theirs]`
+    a warp and a thread           what the thread left at an mbarrier or atomic
+                                  of shared memory and the warp found there    `heard[cta, mine, theirs]`
     two lanes of a warp           the last operation of the whole warp         `synced[cta, warp]`
                                   the last one whose mask named both           `lanes[cta, warp, mine, theirs]`
 
@@ -37,8 +37,8 @@ class Order:
         self.known: Array | None = None
         self.heard: Array | None = None
         self.lanes: Array | None = None
-        self._gathered: dict[int, Array] = {}  # address of an mbarrier -> (ctas, threads): what who arrived there knew
-        self._ended: dict[int, Array] = {}  # the same, of the phases that are over
+        self._gathered: dict[int, Array] = {}  # address in shared memory -> (ctas, threads): what was left there
+        self._ended: dict[int, Array] = {}  # the same, as far as others may hear it
         self._group: Group | None = None  # of which `_whole` holds
         self._whole = False
         self._last = -1  # time of the last warp operation of `_group`
@@ -67,17 +67,20 @@ class Order:
         self.known = np.where(hit[:, :, None], joint[:, None, :], self.known)
         return bool((hit == hit[0]).all())
 
-    def mbarrier_arrive(
-        self, address: Array, ctas: Array, tids: Array, ends: Array, now: int, when: int | None
-    ) -> None:
-        """Threads arrive at mbarriers and leave there what they know; see `RaceDetector.mbarrier_arrive`."""
+    def tell(self, address: Array, ctas: Array, tids: Array, until: Array, ends: Array, passes_on: bool) -> None:
+        """Threads leave what they know at a word of shared memory. 1-D arrays over threads.
+
+        until      of its own accesses those up to then
+        ends       others may hear now what was left there until here (the phase of an mbarrier is over)
+        passes_on  and what it knows of others
+        """
         for place in np.unique(address).tolist():
             here = address == place
             c, t = ctas[here], tids[here]
             row = self._gathered.setdefault(place, np.zeros((self.ctas, self.threads), np.int64))
-            if when is None:
+            if passes_on:
                 np.maximum(row, self._knowledge(c, t), out=row)
-            row[c, t] = np.maximum(row[c, t], now if when is None else when)
+            np.maximum.at(row, (c, t), until[here])
             over = np.unique(c[ends[here]])
             if over.size:
                 ended = self._ended.setdefault(place, np.zeros_like(row))
@@ -101,17 +104,30 @@ class Order:
             result = np.maximum(result, np.where(hit[:, :, None], self.heard, 0).max(axis=1))
         return result
 
-    def mbarrier_wait(self, address: Array, ctas: Array, tids: Array) -> bool:
-        """Threads, each for its warp, learn what is known at mbarriers. Whether all CTAs did alike."""
+    def hear(self, address: Array, ctas: Array, tids: Array, at_once: bool) -> bool:
+        """Threads, each for its warp, learn what was left at words of shared memory; or will, with the next fence.
+
+        Whether all CTAs know the same.
+        """
         if self.heard is None:
             self.heard = np.zeros((self.ctas, self.warps, self.threads), np.int64)
+            self._pending = np.zeros_like(self.heard)
         for place in np.unique(address).tolist():
             if place in self._ended:
                 here = address == place
                 hit = np.zeros((self.ctas, self.warps), bool)
                 hit[ctas[here], tids[here] // WARP] = True
-                new = np.maximum(self.heard, self._ended[place][:, None, :])
-                self.heard = np.where(hit[:, :, None], new, self.heard)
+                table = self.heard if at_once else self._pending
+                np.maximum(table, self._ended[place][:, None, :], out=table, where=hit[:, :, None])
+        return not at_once or bool((self.heard == self.heard[:1]).all())
+
+    def hear_pending(self, ctas: Array, tids: Array) -> bool:
+        """Threads, each for its warp, learn what was left at words that they have read before. As `hear`."""
+        if self.heard is None:
+            return True
+        hit = np.zeros((self.ctas, self.warps), bool)
+        hit[ctas, tids // WARP] = True
+        np.maximum(self.heard, self._pending, out=self.heard, where=hit[:, :, None])
         return bool((self.heard == self.heard[:1]).all())
 
     def warp_sync(self, g: Group, membermask: Array, now: int) -> bool:

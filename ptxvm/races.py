@@ -8,9 +8,10 @@ fence or a release after its access, or the second one an acquire before its own
 atomics": that they really order the two is not verified.
 An atomic that does not say so is relaxed: it releases nothing without a fence.
 
-Two atomics do not race with each other, nor do two lanes of one atomic instruction; in global memory a `volatile`,
-`relaxed`, `acquire` or `release` access counts as one, as PTX has it. Two lanes of one store that hit one word do race,
-also with equal values: which one stays is not defined.
+Two atomics do not race with each other, nor do two lanes of one atomic instruction; a `relaxed`, `acquire` or `release`
+access counts as one, in global memory also a `volatile` one. What they order within a block is kept
+(`signals.py`). Two lanes of one store that hit one word do race, also with equal values: which one stays is not
+defined.
 
 Cost: while all CTAs of a batch do the same at the same shared addresses, which is nearly always, one of them is looked
 at for all; a read is compared only if something was written since the last barrier; and global loads of tensors that
@@ -44,6 +45,7 @@ from ptxvm.shadow import (
     Event,
     Shadow,
 )
+from ptxvm.signals import ORDERED, Signals
 from ptxvm.stores import change, differ
 
 Side = tuple[Site, str, int, int]  # site, "read"/"write"/"atomic", linear block of the launch, thread
@@ -89,7 +91,9 @@ class RaceDetector:
         self._now = self._start = SHELF.start()
         self._sites: list[Site] = []  # of each access of this launch
         self._strong = frozenset(s.index for s in sites if STRONG & set(s.ins.parts))
-        self._mbarriers = frozenset(s.index for s in sites if "mbarrier" in s.ins.parts)
+        self._ordered = frozenset(
+            s.index for s in sites if ORDERED & set(s.ins.parts) or {"test_wait", "try_wait"} & set(s.ins.parts)
+        )
         self._global = Shadow((extent >> self.shift) + 1, 1, self.shift, self._start) if mode == "all" else None
         self._shared: Shadow | None = None
         self._ids = np.empty(0, np.int64)  # linear block of every CTA run so far
@@ -98,10 +102,7 @@ class RaceDetector:
         self._floor = (
             self._start
         )  # global accesses until then are ordered before all that follow: the last grid-wide barrier
-        self._released: dict[int, Array] = {}  # base of a batch -> time of each thread's last fence or release
-        self._covered: dict[int, Array] = {}  # the same for what a CTA had done before a barrier before such a thing
-        self._acquired: Array | None = None  # of this batch: time of each thread's last acquire
-        self._acquired_cta: Array | None = None  # and of any thread of the CTA, before the CTA's last barrier
+        self._signals = Signals(threads, mode == "all")
 
     def begin_batch(self, cta_ids: Array, shared_stride: int, memory: Memory | None = None) -> None:
         """CTAs `cta_ids` (linear block numbers) start, with fresh shared memory of `shared_stride` bytes each.
@@ -118,14 +119,13 @@ class RaceDetector:
         else:
             self._shared.start(cta_ids.size)
         self._owner = (None, self._ids)
-        self._acquired = self._acquired_cta = None
+        self._signals.begin_batch(self._base, self._order)
 
     # -- what orders threads -------------------------------------------------------------------------------------
     def barrier(self, ctas: Array) -> None:
         """All threads of these CTAs (batch indices) have met."""
         assert self._shared is not None
-        if self._acquired is not None and self._acquired_cta is not None:
-            self._acquired_cta[ctas] = self._acquired[ctas].max(axis=1)
+        self._signals.barrier(ctas)
         if self._order.barrier(ctas, self._now):
             self._shared.forget()
         else:
@@ -152,11 +152,12 @@ class RaceDetector:
 
         `when`: they had done it at that time, with a copy that is complete only now.
         """
-        self._order.mbarrier_arrive(address, ctas, tids, ends, self._now, when)
+        until = np.full(ctas.size, self._now if when is None else when)
+        self._order.tell(address, ctas, tids, until, ends, when is None)
 
     def mbarrier_wait(self, address: Array, ctas: Array, tids: Array) -> None:
         """Threads saw that a phase of an mbarrier is over. A thread that waits does so for its warp."""
-        if not self._order.mbarrier_wait(address, ctas, tids):
+        if not self._order.hear(address, ctas, tids, True):
             self._expand()
 
     def grid_barrier(self) -> None:
@@ -164,28 +165,10 @@ class RaceDetector:
         self._floor = self._now
         self.barrier(np.arange(self._order.ctas))
 
-    def fence(self, g: Group, mask: Array | None = None) -> None:
+    def fence(self, g: Group) -> None:
         """A memory fence, in both directions."""
-        if self._global is not None:
-            self._release(g, mask)
-            self._acquire(g, mask)
-
-    def _release(self, g: Group, mask: Array | None) -> None:
-        """What these threads wrote, and what their CTAs had written before the last barrier, may be for others."""
-        released = self._released.get(self._base)
-        if released is None:
-            released = self._released[self._base] = np.zeros((self._order.ctas, self.threads), np.int64)
-            self._covered[self._base] = np.zeros(self._order.ctas, np.int64)
-        ctas, tids = _threads(g, mask)
-        released[ctas, tids] = self._now
-        self._covered[self._base][ctas] = self._order.met[ctas]
-
-    def _acquire(self, g: Group, mask: Array | None) -> None:
-        if self._acquired is None:
-            self._acquired = np.zeros((self._order.ctas, self.threads), np.int64)
-            self._acquired_cta = np.zeros(self._order.ctas, np.int64)
-        ctas, tids = _threads(g, mask)
-        self._acquired[ctas, tids] = self._now
+        if not self._signals.fence(g, self._now):
+            self._expand()
 
     def _expand(self) -> None:
         assert self._shared is not None
@@ -203,8 +186,7 @@ class RaceDetector:
         self._now += 1
         self._sites.append(a.site)
         g = a.group
-        strong = a.kind == "atomic" or (a.space == "global" and a.site.index in self._strong)
-        strong = strong or (a.kind == "load" and a.site.index in self._mbarriers)
+        strong = a.kind == "atomic" or a.site.index in (self._strong if a.space == "global" else self._ordered)
         if a.space == "shared":
             alike = g.product and g.shape[0] == self._order.ctas and a.address.shape[0] == 1
             if shadow.uniform and not (alike and (a.mask is None or a.mask.shape[0] == 1)):
@@ -224,12 +206,8 @@ class RaceDetector:
             shadow.put_read(e, floor)
         else:
             self._write(e, shadow, floor)
-        if strong and self._global is not None:
-            words = set(a.site.ins.parts)
-            if words & {"release", "acq_rel"}:
-                self._release(g, a.mask)
-            if words & {"acquire", "acq_rel", "volatile"} or (a.kind == "load" and "relaxed" in words):
-                self._acquire(g, a.mask)
+        if strong and not self._signals.access(a, self._now):
+            self._expand()
 
     def _write(self, e: Event, shadow: Shadow, floor: int) -> None:
         shadow.work_off(e, floor)
@@ -341,26 +319,11 @@ class RaceDetector:
         lint = np.zeros(at.size, bool)
         if shadow is self._global:
             across = (theirs ^ mine) & CTA_FIELD != 0
-            if across.any() and (self._released or self._acquired is not None):
-                lint = across & self._ordered_by_atomics(theirs, mine)
+            if across.any() and self._signals.any_across:
+                lint = across & self._signals.may_order(theirs, mine)
         for kind, lanes in (("race", ~lint), ("ordered by atomics", lint)):
             if lanes.any():
                 self._note(kind, e, shadow, cells[lanes], theirs[lanes], mine[lanes], earlier)  # type: ignore[arg-type]
-
-    def _ordered_by_atomics(self, theirs: Array, mine: Array) -> Array:
-        """Whether the earlier CTA has released since its access, or the later one acquired since then."""
-        when, cta, thread = theirs >> EVENT_SHIFT, (theirs >> THREAD_BITS) & CTA, theirs & THREAD
-        result = np.zeros(when.shape, bool)
-        for base, released in self._released.items():
-            here = (cta >= base) & (cta < base + released.shape[0])
-            if here.any():
-                local = cta[here] - base
-                seen = np.maximum(released[local, thread[here]], self._covered[base][local])
-                result[here] = seen >= when[here]
-        if self._acquired is not None and self._acquired_cta is not None:
-            own = ((mine >> THREAD_BITS) & CTA) - self._base
-            result |= np.maximum(self._acquired[own, mine & THREAD], self._acquired_cta[own]) >= when
-        return result
 
     def _note(
         self,
@@ -412,11 +375,3 @@ class RaceDetector:
             if shadow is not None:
                 shadow.close(self._now)
         return list(self.facts.values())
-
-
-def _threads(g: Group, mask: Array | None) -> tuple[Array, Array]:
-    """(ctas, tids) of the active threads, as indices that go together."""
-    if mask is None:
-        return g.ctas, g.tids
-    active = np.broadcast_to(mask, g.shape)
-    return np.broadcast_to(g.ctas, g.shape)[active], np.broadcast_to(g.tids, g.shape)[active]
