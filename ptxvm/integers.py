@@ -166,6 +166,15 @@ def brev(x: Array) -> Array:
     return x.byteswap()
 
 
+def vabsdiff(a: Array, b: Array, part: Any, add: bool) -> Array:
+    """Absolute differences of the parts (8 or 16 bits) of uint32: side by side, or their sum."""
+    x, y = (np.ascontiguousarray(v)[..., None].view(part).astype(np.int32) for v in (a, b))
+    gaps = np.abs(x - y)
+    if add:
+        return gaps.sum(axis=-1).astype(np.uint32)
+    return np.ascontiguousarray(gaps.astype(f"u{np.dtype(part).itemsize}")).view(np.uint32)[..., 0]
+
+
 def fns(mask: Array, base: Array, offset: Array) -> Array:
     """`fns`: see the emitter. A base beyond bit 31 finds nothing."""
     mask, base, offset = np.broadcast_arrays(mask, base, offset)

@@ -247,6 +247,21 @@ def min_max(w: BlockWriter, ins: Instruction) -> None:
     w.define(d, f"nm.join16({text})" if kind in PACKED else text, kind)
 
 
+@emits("vabsdiff2", "vabsdiff4")
+def absolute_differences(w: BlockWriter, ins: Instruction) -> None:
+    """`vabsdiff2`, `vabsdiff4` of halves or bytes of one sign, side by side; with `.add` c plus their sum.
+
+    Other video instructions, and choices of parts of an operand, are not executed.
+    """
+    words, types = form(ins, "add sat")
+    d, a, b, c = operands(ins, 4)
+    if types not in (["u32", "u32", "u32"], ["u32", "s32", "s32"]) or len(words) > 1 or ins.parts[1:4] != (*types,):
+        raise refuse(ins)
+    part = f"np.{'uint' if types[1] == 'u32' else 'int'}{32 // int(ins.parts[0][-1])}"
+    text = f"nm.vabsdiff({w.use(a, 'u32')}, {w.use(b, 'u32')}, {part}, {'add' in words})"
+    w.define(d, f"{text} + {w.use(c, 'u32')}" if "add" in words else text, "u32")
+
+
 @emits("sad")
 def sad(w: BlockWriter, ins: Instruction) -> None:
     """`sad`: c plus the absolute difference of a and b."""

@@ -178,6 +178,7 @@ INTEGER = [
     *plain("{min max}.{u16 s16 u32 s32 u64 s64 u16x2 s16x2}", 2),
     *plain("{min max}.relu.{s32 s16x2}", 2),
     *plain("sad.{u16 s16 u32 s32 u64 s64}", 3),
+    *(Form(o, ("b32",), ("b32",) * 3) for o in each("vabsdiff{2 4}.u32.{u32.u32 s32.s32}{- .add .sat}")),
     literal("add.s32", "s32", ("s32",), "-1", 0xFFFFFFFF),
     literal("sub.u64", "u64", ("u64",), "1", 1),
     literal("mul.lo.s32", "s32", ("s32",), "-7", -7 & 0xFFFFFFFF),

@@ -66,7 +66,7 @@ def test_ptxvm_takes_what_ptxas_takes(family: str, tmp_path: Path) -> None:
         taken, missing, beyond = split(family, target, tmp_path, 1)
         assert beyond == set()
         left = {s for s in missing if not UNDOCUMENTED.fullmatch(s) and not LEFT.fullmatch(s)}
-        assert left == set() or family == "video"
+        assert left == set() or (family == "video" and taken > len(missing))
         row.append(f"{taken - len(missing):,} of {taken:,}")
     readme = Path(ptxvm.__file__).parent / "README.md"
     assert f"| {family} | {' | '.join(row)} |" in readme.read_text(encoding="utf-8")

@@ -216,6 +216,7 @@ ERRORS: dict[str, list[Error]] = {
         error("div", through(operands(0, 2, 1)), lanes("div.u16"), "div divides b by a"),
         error("rem", edited("nm.rem", "np.mod"), lanes("rem.s32"), "rem with the sign of the divisor"),
         error("max", through(words(s64="u64")), lanes("max.s64"), "max compares as unsigned"),
+        error("vabsdiff4", edited("uint8", "int8"), lanes("vabsdiff4.u32.u32.u32.add"), "bytes with a sign"),
         error("dp4a", edited("'s32', 'u32'", "'u32', 'u32'"), lanes("dp4a.s32.u32"), "dp4a forgets a sign"),
     ],
     "bits": [

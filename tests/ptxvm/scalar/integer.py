@@ -172,7 +172,22 @@ def sad(words: Words, a: int, b: int, c: int) -> Result:
     return pattern(value(c, kind) + abs(value(a, kind) - value(b, kind)), kind)
 
 
+def vabsdiff(parts: int) -> Callable[..., Result]:
+    """`vabsdiff2`, `vabsdiff4`: every part of a and b, and the results side by side, or added to c."""
+
+    def evaluate(words: Words, a: int, b: int, c: int) -> Result:
+        bits = 32 // parts
+        kind = f"{words[1][0]}{bits}"
+        gaps = [abs(value(a >> bits * i, kind) - value(b >> bits * i, kind)) for i in range(parts)]
+        if "add" in words:
+            return (sum(gaps) + c) & 0xFFFFFFFF
+        return sum(gap << bits * i for i, gap in enumerate(gaps))
+
+    return evaluate
+
+
 TABLE: dict[str, Callable[..., Any]] = {
     "add": add, "sub": sub, "mul": mul, "mad": mad, "mul24": mul24, "mad24": mad24, "dp4a": dp4a, "dp2a": dp2a,
     "div": div, "rem": rem, "abs": absolute, "neg": neg, "min": minimum, "max": maximum, "sad": sad,
+    "vabsdiff2": vabsdiff(2), "vabsdiff4": vabsdiff(4),
 }  # fmt: skip
