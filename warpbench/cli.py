@@ -169,7 +169,11 @@ app.command("features", epilog=cli_hardware.FEATURES_EPILOG)(cli_hardware.featur
 
 
 @app.command(
-    epilog=examples("inspect softmax/numba/one_warp_a_row --counters", "inspect axpy/cupy/four_floats_a_load --ptx")
+    epilog=examples(
+        "inspect softmax/numba/one_warp_a_row --counters",
+        "inspect axpy/cupy/four_floats_a_load --ptx",
+        "inspect gemm_fp8/triton/fp8_dot --all-cards",
+    )
 )
 def inspect(
     pattern: Annotated[str, typer.Argument(metavar="OP/DSL/RUNG")],
@@ -177,7 +181,9 @@ def inspect(
     ptx: Annotated[bool, typer.Option("--ptx", help="the PTX that the DSL compiled")] = False,
     sass: Annotated[bool, typer.Option("--sass", help="the machine code, registers and spills")] = False,
     counters: Annotated[bool, typer.Option("--counters", help="what ptxvm counted, line by line")] = False,
-    cards: Annotated[bool, typer.Option("--cards", help="how well it fills each card of the catalogue")] = False,
+    all_cards: Annotated[
+        bool, typer.Option("--all-cards", help="registers, occupancy and instructions on every card of the catalogue")
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """One rung in detail: its PTX, its machine code, its counters by source line."""
@@ -188,7 +194,7 @@ def inspect(
     if len(picks) != 1:
         paths = ", ".join(operation.rung_path(rung) for operation, rung in picks[:6])
         raise errors.UsageError(f'"{pattern}" is {len(picks)} rungs; one is needed, such as: {paths}.')
-    found = inspection.gather(picks[0], gpu, ptx, sass, counters, cards)
+    found = inspection.gather(picks[0], gpu, ptx, sass, counters, all_cards)
     if as_json:
         emit(found)
     else:

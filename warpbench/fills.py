@@ -1,7 +1,7 @@
-"""How well a rung fills an SM of each card of the catalogue that can run it, and what stops one more block.
+"""What becomes of a rung on every card of the catalogue: registers, spills, occupancy with its limiter, instructions.
 
-A kernel has other registers on another architecture, so it is compiled for each: by its DSL, in a worker of its own,
-and assembled by the DSL's own assembler. Nothing is executed.
+A kernel has other registers and other instructions on another architecture, so it is compiled for each: by its DSL, in
+a worker of its own, and assembled by the DSL's own assembler. Nothing is executed.
 """
 
 from __future__ import annotations
@@ -17,19 +17,30 @@ from warpbench.pool import Pool
 
 SAME = ("kernel", "block", "registers", "spill_bytes", "stack_bytes", "static_shared_bytes", "dynamic_shared_bytes",
         "barriers", "blocks_per_sm", "warps_per_sm", "occupancy", "limiters", "problem")  # fmt: skip
+FIGURES = ("registers", "spill_bytes", "blocks_per_sm", "warps_per_sm", "occupancy", "limiters")
 
 
 def on_cards(
     operation: Operation, rung: Rung, known: Mapping[str, Mapping[str, Any]], root: str | None, limit_s: float
-) -> list[dict[str, Any]]:
-    """A row for each kernel and group of cards with the same result.
+) -> dict[str, Any]:
+    """What each card of the catalogue makes of a rung.
 
     known   architecture -> what `inspection.inspect_rung` found for it already
 
-    Each row has `cards` (slugs), `ccs` and what `SAME` names; where `problem` says why, the figures are None (else
-    it is None). A card that lacks what the rung needs is in no row.
+    cards      a row for each kernel and group of cards with the same result: `cards` (slugs), `ccs` and what `SAME`
+               names; where `problem` says why, the figures are None (else it is None)
+    kernels_by_cc    compute capability -> each kernel once: its name, what `FIGURES` names, target, shared_bytes,
+               `mix` (mnemonics of the machine code, matrix instructions as "MMA") and `tensor` (those whole), each with
+               how often it stands there; None where the kernel could not be assembled
+    refused_by_cc    compute capability -> why the rung cannot run there; such a card is in none of the above
     """
-    able = [card for card in hardware.gpus().values() if not hardware.missing(card, plan.needs(rung))]
+    cards = hardware.gpus().values()
+    refused = {
+        card.cc: hardware.refusal(operation.rung_path(rung), card, lacking, plan.nearest_rung(operation, rung, card))
+        for card in cards
+        if (lacking := hardware.missing(card, plan.needs(rung)))
+    }
+    able = [card for card in cards if card.cc not in refused]
     cc_of = {card.arch: card.cc for card in able}
 
     def compiled(arch: str) -> Mapping[str, Any]:
@@ -49,7 +60,8 @@ def on_cards(
             row = rows.setdefault(repr(result), {"cards": [], "ccs": [], **result})
             row["ccs"].append(cc_of[arch])
             row["cards"] += [card.slug for card in able if card.arch == arch]
-    return list(rows.values())
+    by_cc = {cc_of[arch]: _kernels(found[arch]) for arch in archs}
+    return {"cards": list(rows.values()), "kernels_by_cc": by_cc, "refused_by_cc": refused}
 
 
 def _results(found: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -63,3 +75,20 @@ def _results(found: Mapping[str, Any]) -> list[dict[str, Any]]:
         return list(distinct.values())
     reason = str(found["reason"]).strip().partition("\n")[0] or "it launches no kernel"
     return [{**dict.fromkeys(SAME), "limiters": [], "problem": reason}]
+
+
+def _kernels(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Each kernel on one architecture, as it is launched first."""
+    first: dict[str, Mapping[str, Any]] = {}
+    for launch in found.get("launches", ()):
+        first.setdefault(launch["entry"], launch)
+    rows = []
+    for kernel in found.get("kernels", ()):
+        launch, sass = first[kernel["entry"]], kernel["sass"]
+        rows.append({
+            "kernel": kernel["kernel"], "target": kernel["target"],
+            "shared_bytes": launch["shared_bytes"], **{name: launch[name] for name in FIGURES},
+            "mix": None if sass is None else {row["family"]: row["sass"] for row in sass["mix"] if row["sass"]},
+            "tensor": None if sass is None else sass["tensor"],
+        })  # fmt: skip
+    return rows

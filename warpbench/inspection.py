@@ -25,39 +25,40 @@ def gather(
     ptx: bool = False,
     sass: bool = False,
     counters: bool = False,
-    cards: bool = False,
+    all_cards: bool = False,
     root: Path | None = None,
     limit_s: float = 120.0,
 ) -> dict[str, Any]:
     """What is known of a rung on a card of the catalogue. Raises LookupError for an unknown card.
 
-    ptx, sass, counters, cards    what is wanted; none of them: the summary. Only counters and summary execute the rung
+    ptx, sass, counters, all_cards    what is wanted; none: the summary. Only counters and summary execute the rung
 
     Returns rung, idea, gpu, name, cc, arch, wants, refused (the sentence, or None) and, unless it was refused and only
-    its execution was asked for, what `inspect_rung` returns; with `cards`, what `warpbench.fills.on_cards` returns.
+    its execution was asked for, what `inspect_rung` returns; with `all_cards`, what `warpbench.fills.on_cards` returns.
     """
     operation, rung = pick
     card = hardware.gpu(gpu or DEFAULT_GPU)
     refused = plan.make([pick], card).refused
-    wants = {"summary": not (ptx or sass or counters or cards), "ptx": ptx, "sass": sass, "counters": counters}
-    wants["cards"] = cards
+    wants = {"summary": not (ptx or sass or counters or all_cards), "ptx": ptx, "sass": sass, "counters": counters}
+    wants["all_cards"] = all_cards
     head: dict[str, Any] = {
         "rung": operation.rung_path(rung), "idea": rung.idea, "gpu": card.slug, "name": card.name, "cc": card.cc,
         "arch": card.arch, "wants": wants, "refused": refused[0].sentence if refused else None,
     }  # fmt: skip
-    if refused and counters and not (ptx or sass or cards):
-        return {**head, "verdict": "not run", "reason": refused[0].sentence}
     execute = not refused and (counters or wants["summary"])
     where = None if root is None else str(root)
     task = {"task": "inspect", "rung": head["rung"], "root": where, "cc": card.cc, "execute": execute}
     task.update(ptx=ptx, sass=sass)
-    with Pool(f"emulated:{card.arch}", 1, limit_s) as pool:
-        answers = [answer for _, answer in pool.run([task])]
-    found = {**answers[0], **head}
-    if cards:
+    found: dict[str, Any] = {**head, "verdict": "not run", "reason": head["refused"]}
+    known: dict[str, dict[str, Any]] = {}
+    if not refused or ptx or sass:
+        with Pool(f"emulated:{card.arch}", 1, limit_s) as pool:
+            found = {**next(answer for _, answer in pool.run([task])), **head}
+        known[card.arch] = found
+    if all_cards:
         from warpbench import fills
 
-        found["cards"] = fills.on_cards(operation, rung, {card.arch: found}, where, limit_s)
+        found.update(fills.on_cards(operation, rung, known, where, limit_s))
     return found
 
 
@@ -170,6 +171,7 @@ def machine_code(sass: Any, ptx: str, listing: bool) -> dict[str, Any]:
         "target": sass.target,
         "code": [vars(one) for one in sass.code] if listing else None,
         "mix": [{**vars(row), "differs": row.differs} for row in rows],
+        "tensor": dict(mix.tensor_instructions(one.text for one in sass.code if one.mnemonic)),
         "warnings": mix.warnings(rows, sass.assembler),
     }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,6 +86,12 @@ def warnings(rows: Sequence[Row], tool: str = "ptxas") -> list[str]:
         extra = " and ".join(f"{more} {family}" for family, more in local.items() if more > 0)
         said.append(f"{tool} added {extra} that the PTX lacks (registers spilled): ptxvm does not count them.")
     return said
+
+
+def tensor_instructions(texts: Iterable[str]) -> Counter[str]:
+    """The matrix instructions among lines of machine code, whole: `HMMA.16816.F32` -> how often it stands there."""
+    opcodes = (re.sub(r"^@!?U?P\w+ +", "", text).partition(" ")[0] for text in texts)
+    return Counter(opcode for opcode in opcodes if family_of_mnemonic(opcode.partition(".")[0]) == "MMA")
 
 
 def family_of_mnemonic(mnemonic: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from warpbench import errors
-from warpbench.report import checks
+from warpbench.report import all_cards, checks
 from warpbench.report.terminal import Column, console, figure, percent, shape_text
 from warpbench.report.terminal import show as table
 
@@ -26,16 +26,6 @@ LAUNCHES = (
     Column("blocks/SM", "right", 3),
     Column("occupancy", "right"),
     Column("limited by", priority=1),
-)
-CARDS = (
-    Column("kernel", priority=3),
-    Column("cc"),
-    Column("registers", "right"),
-    Column("spill bytes", "right", 2),
-    Column("shared bytes", "right", 2),
-    Column("blocks/SM", "right", 1),
-    Column("occupancy", "right"),
-    Column("limited by", least=16),
 )
 LINES = (
     Column("line"),
@@ -80,8 +70,8 @@ def show(found: Found) -> None:
         for kernel in found.get("kernels", ()):
             if kernel["sass"] is not None:
                 _sass(kernel)
-    if wants["cards"]:
-        _cards(found["cards"])
+    if wants["all_cards"]:
+        all_cards.show(found)
     if wants["counters"] and found.get("lines") is not None:
         print()
         table(LINES, [line_cells(one) for one in found["lines"]], ["", *LEGEND])
@@ -156,32 +146,7 @@ def _summary(found: Found) -> None:
         _tell([f"{kernel['kernel']}, instructions in its code:"])
         _mix(kernel["sass"])
     print()
-    _tell(["By source line: --counters. Machine code: --sass. PTX: --ptx. Occupancy on every card: --cards"])
-
-
-def _cards(rows: Sequence[Found]) -> None:
-    """How well each kernel fills an SM, by groups of cards with the same result; below it the cards of each group."""
-    print()
-    table(CARDS, [_card(one) for one in rows if one["problem"] is None])
-    groups = dict.fromkeys((", ".join(one["ccs"]), ", ".join(one["cards"])) for one in rows if one["problem"] is None)
-    failed = {", ".join(one["ccs"]): f"{', '.join(one['cards'])} (no figures: {one['problem']})" for one in rows
-              if one["problem"] is not None}  # fmt: skip
-    print()
-    _tell([f"{ccs}: {cards}" for ccs, cards in (*groups, *failed.items())])
-    _tell(["Compiled for each by its DSL, nothing executed. A card that lacks what the rung needs is not here."])
-
-
-def _card(one: Found) -> list[str]:
-    return [
-        one["kernel"],
-        ", ".join(one["ccs"]),
-        figure(one["registers"]),
-        figure(one["spill_bytes"]),
-        figure(one["static_shared_bytes"] + one["dynamic_shared_bytes"]),
-        figure(one["blocks_per_sm"]),
-        percent(one["occupancy"]),
-        ", ".join(one["limiters"]),
-    ]
+    _tell(["By source line: --counters. Machine code: --sass. PTX: --ptx. Every card side by side: --all-cards"])
 
 
 def _beside(found: Found) -> Iterator[str]:
