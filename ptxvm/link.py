@@ -1,7 +1,8 @@
 """A kernel and the functions that it calls as one list of instructions with one table of registers.
 
 Names of registers and local variables of a called function get its number behind them, `%r1@2`. What lies in `.param`
-space between caller and callee becomes 64-bit registers, `param0.3#0`, `param0.3#1`, ..: `st.param`, `ld.param`, `call`
+space between caller and callee becomes registers, `param0.3#0`, `param0.3#1`, .., of 64 bits, or of 32 where a parameter
+has no more bytes or is aligned to no more; `st.param`, `ld.param`, `call`
 and `ret` are rewritten to name them. So calls need no memory, and everything else treats a function as it does a
 kernel. The operands are then
 
@@ -38,8 +39,7 @@ from ptxvm.types import (
     Vector,
 )
 
-WORD = 8  # bytes of a register that holds a piece of `.param` space
-MOST_WORDS = 512  # of one parameter: a longer one is refused
+MOST_BYTES = 4096  # of one parameter: a longer one is refused
 STACK_ALIGNMENT = 16
 MOST_STACK_BYTES = 1 << 16  # of local memory a thread
 TOP = "%top"  # hidden register: first free byte of the thread's stack, in kernels that use `alloca`
@@ -148,7 +148,8 @@ class _Rewriter:
         own = [] if self.source.entry else [*self.source.params, *self.source.returns]
         passed: list[Parameter | Variable] = [p for p in own if p.name not in self.source.registers]
         passed += [v for v in self.source.variables if v.space == "param"]
-        self._bytes = {p.name: p.bytes for p in passed if p.bytes <= MOST_WORDS * WORD}
+        self._bytes = {p.name: p.bytes for p in passed if p.bytes <= MOST_BYTES}
+        self._word = {p.name: 4 if p.bytes <= 4 or p.align <= 4 else 8 for p in passed}  # bytes of a register
         for p in passed:
             if p.name not in self._bytes:
                 self.refusals.append(Unsupported(".param", None, f"parameter {plain(p.name)} of {p.bytes:,} bytes"))
@@ -162,7 +163,7 @@ class _Rewriter:
         )
         registers = {self._name(name): kind for name, kind in self.source.registers.items()}
         for name, size in self._bytes.items():
-            registers |= dict.fromkeys(self._words(name, 0, size), "b64")
+            registers |= dict.fromkeys(self._words(name, 0, size), f"b{8 * self._word[name]}")
         variables = tuple(replace(v, name=self._name(v.name)) for v in self.source.variables if v.space != "param")
         return replace(self.source, registers=registers, variables=variables, instructions=instructions)
 
@@ -172,7 +173,8 @@ class _Rewriter:
 
     def _words(self, name: str, start: int, end: int) -> tuple[str, ...]:
         """The registers that hold bytes [start, end) of something in `.param` space."""
-        return tuple(self._name(f"{name}#{i}") for i in range(start // WORD, -(-end // WORD)))
+        word = self._word[name]
+        return tuple(self._name(f"{name}#{i}") for i in range(start // word, -(-end // word)))
 
     def _flat(self, parameters: Sequence[Parameter]) -> tuple[str, ...]:
         names: list[str] = []
@@ -224,13 +226,15 @@ class _Rewriter:
         """The words that `ld.param` or `st.param` touches, where in the first one it begins, whether it fills them."""
         count = next((int(w[1]) for w in ins.parts if w in ("v2", "v4", "v8")), 1)
         kind = next((w for w in ins.parts if w in DTYPES), "b32")
-        size, total = DTYPES[kind].itemsize, self._bytes[name]
+        size, total, word = DTYPES[kind].itemsize, self._bytes[name], self._word[name]
+        if size > word:
+            raise Unsupported(ins.opcode, ins.ptx_line, f"{size} bytes of parameter {plain(name)}, aligned to {word}")
         if start % size or start < 0 or start + size * count > total:
             raise Unsupported(ins.opcode, ins.ptx_line, f"byte {start} of parameter {plain(name)}, which has {total}")
         words = self._words(name, start, start + size * count)
         end = start + size * count
-        whole = start % WORD == 0 and (end % WORD == 0 or end == total)
-        return Vector(tuple(Register(w) for w in words)), Immediate(start % WORD), whole
+        whole = start % word == 0 and (end % word == 0 or end == total)
+        return Vector(tuple(Register(w) for w in words)), Immediate(start % word), whole
 
     def _call(self, ins: Instruction) -> tuple[Operand, ...]:
         results, target, arguments = ins.operands[:3]

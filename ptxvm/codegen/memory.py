@@ -169,24 +169,30 @@ def store(w: BlockWriter, ins: Instruction) -> None:
     w.line(f"rt.store(g, {w.site()}, {space!r}, {address(w, place, True)}, {w.guard()}, [{parts}])")
 
 
-def _pieces(ins: Instruction, place: int, size: int, count: int) -> list[tuple[Operand, int]]:
-    """The register and the bit in it of each element that `ld.param` or `st.param` of a call moves (see `link.py`)."""
+def _pieces(
+    w: BlockWriter, ins: Instruction, place: int, size: int, count: int
+) -> tuple[int, list[tuple[Operand, int]]]:
+    """What `ld.param` or `st.param` of a call moves (see `link.py`).
+
+    (bits of the registers, (the register and the bit in it) of each element)
+    """
     words, offset = (ins.operands[place], ins.operands[2]) if len(ins.operands) > 2 else (None, None)
     if not isinstance(words, Vector) or not isinstance(offset, Immediate):
         raise refuse(ins, "it names no parameter of a call")
+    first = words.items[0]
+    word = bits_of(w.dtypes.get(first.name, "b64")) // 8 if isinstance(first, Register) else 8
     starts = range(offset.value, offset.value + size * count, size)
-    return [(words.items[at // 8], 8 * (at % 8)) for at in starts]
+    return 8 * word, [(words.items[at // word], 8 * (at % word)) for at in starts]
 
 
 def receive(w: BlockWriter, ins: Instruction, targets: Sequence[Operand], type_name: str) -> None:
     """`ld.param` of what a caller passed or a function returned."""
     kind = DTYPES[type_name]
-    words = [
-        (w.let(w.use(word, "u64")), bit) for word, bit in _pieces(ins, 1, kind.itemsize, len(targets))
-    ]  # read before any target is written
+    bits, pieces = _pieces(w, ins, 1, kind.itemsize, len(targets))
+    words = [(w.let(w.use(word, f"u{bits}")), bit) for word, bit in pieces]  # read before any target is written
     for target, (word, bit) in zip(targets, words, strict=True):
-        text = f"({word} >> np.uint64({bit}))" if bit else word
-        if kind.itemsize < 8:
+        text = f"({word} >> np.uint{bits}({bit}))" if bit else word
+        if 8 * kind.itemsize < bits:
             text = f"{text}.astype(np.{DTYPES[f'u{8 * kind.itemsize}'].name})"
         define_extended(w, target, text if kind.kind == "u" else f"{text}.view('{kind.str[1:]}')", type_name)
 
@@ -195,15 +201,16 @@ def pass_on(w: BlockWriter, ins: Instruction, values: Sequence[Operand], type_na
     """`st.param`: a piece of what a call passes, or a function returns."""
     size = DTYPES[type_name].itemsize
     fresh = len(ins.operands) == 4
-    for value, (word, bit) in zip(values, _pieces(ins, 0, size, len(values)), strict=True):
+    bits, pieces = _pieces(w, ins, 0, size, len(values))
+    for value, (word, bit) in zip(values, pieces, strict=True):
         text = stored(w, value, type_name, size)
-        if size < 8:
-            text = f"({text}).astype(np.uint64)"
-        text = f"({text} << np.uint64({bit}))" if bit else text
-        if bit or not fresh:
-            kept = ~(((1 << 8 * size) - 1) << bit) & 0xFFFFFFFFFFFFFFFF
-            text = f"({w.use(word, 'u64')} & np.uint64({kept})) | {text}"
-        w.define(word, text, "u64")
+        if 8 * size < bits:
+            text = f"({text}).astype(np.uint{bits})"
+        text = f"({text} << np.uint{bits}({bit}))" if bit else text
+        if bit or not (fresh or 8 * size == bits):
+            kept = ~(((1 << 8 * size) - 1) << bit) & ((1 << bits) - 1)
+            text = f"({w.use(word, f'u{bits}')} & np.uint{bits}({kept})) | {text}"
+        w.define(word, text, f"u{bits}")
 
 
 def stored(w: BlockWriter, operand: Operand, type_name: str, size: int) -> str:
