@@ -1,10 +1,10 @@
 """A kernel and the functions that it calls as one list of instructions with one table of registers.
 
 Names of registers and local variables of a called function get its number behind them, `%r1@2`. What lies in `.param`
-space between caller and callee becomes registers, `param0.3#0`, `param0.3#1`, .., of 64 bits, or of 32 where a parameter
-has no more bytes or is aligned to no more; `st.param`, `ld.param`, `call`
-and `ret` are rewritten to name them. So calls need no memory, and everything else treats a function as it does a
-kernel. The operands are then
+space between caller and callee becomes registers, `param0.3#0`, `param0.3#1`, .., of 64 bits, or of 32 where a
+parameter has no more bytes or is aligned to no more; `st.param`, `ld.param`, `call` and `ret` are rewritten to name
+them. So calls need no memory, and everything else treats a function as it does a kernel.
+The operands are then
 
     st.param  Vector of the words touched, value, byte offset in the first of them; a fourth operand `_` where nothing
               of those words is kept

@@ -323,6 +323,20 @@ def test_loads_that_ptxas_merges_are_told(ptx):
     assert any(text.startswith(f"ptxas changed it: 8 LDS in the PTX, {shared.sass} in") for text in mix.warnings(rows))
 
 
+def test_spilled_registers_are_told(ptx):
+    """As loads and stores of local memory that the PTX does not have, and ptxvm cannot count."""
+    from ptxvm import Module
+
+    found = sass.sass(ptx, "sm_86", "cupy", "spills")
+    loads, stores = (found.histogram[name] for name in ("LDL", "STL"))
+    assert min(loads, stores) > 0
+    said = mix.warnings(mix.side_by_side(Module.from_ptx(ptx).opcodes("spills"), found.histogram), found.assembler)
+    told = f"{found.assembler} added {loads} LDL and {stores} STL that the PTX lacks (registers spilled)"
+    assert f"{told}: ptxvm does not count them." in said
+    plain = mix.side_by_side(Module.from_ptx(ptx).opcodes("add"), sass.sass(ptx, "sm_86", "cupy", "add").histogram)
+    assert not any("spilled" in text for text in mix.warnings(plain))
+
+
 def test_where_the_two_agree_there_is_no_warning(triton_ptx):
     from ptxvm import Module
 
