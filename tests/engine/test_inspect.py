@@ -262,7 +262,7 @@ def test_ptxas_that_refuses_leaves_the_figures_unknown_and_says_why(make_catalog
     assert (row["registers"], row["shared_bytes"], row["occupancy"]) == (None, None, None)
     assert "refuses this PTX" in found["kernels"][0]["problem"]
     head = {"rung": "r", "idea": "i", "name": "n", "cc": "8.6", "arch": "sm_86", "refused": None}
-    wants = {"summary": True, "ptx": False, "sass": False, "counters": False, "cards": False}
+    wants = {"summary": True, "ptx": False, "sass": False, "counters": False, "all_cards": False}
     text = shown({**found, **head, "wants": wants}, capsys)
     assert "Missing .version directive" in text
     assert "unknown" in text
@@ -297,13 +297,13 @@ def test_what_ptxvm_cannot_execute_is_said_to_be_compiled(make_catalogue, monkey
     found = inspect_launches(make_catalogue, [])
     assert found["counts"] is None
     head = {"rung": "r", "idea": "i", "name": "n", "cc": "9.0", "arch": "sm_90", "refused": None}
-    found |= {**head, "wants": {"summary": True, "ptx": False, "sass": False, "counters": False, "cards": False}}
+    found |= {**head, "wants": {"summary": True, "ptx": False, "sass": False, "counters": False, "all_cards": False}}
     assert f"Compiled, not executed: {reason}." in shown(found, capsys)
     assert inspected.exit_code(found) == errors.NOT_RUN
 
 
 def test_a_worker_that_died_is_the_environments_fault(capsys):
-    wants = {"summary": True, "ptx": False, "sass": False, "counters": False, "cards": False}
+    wants = {"summary": True, "ptx": False, "sass": False, "counters": False, "all_cards": False}
     found = {"verdict": "not judged", "reason": "the worker process died", "rung": "r", "idea": "i", "refused": None}
     assert "the worker process died" in shown({**found, "wants": wants}, capsys)
     assert inspected.exit_code({**found, "wants": wants}) == errors.ENVIRONMENT
