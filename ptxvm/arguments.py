@@ -11,7 +11,7 @@ import numpy as np
 from ptxvm.arena import Allocation, Arena
 from ptxvm.errors import LaunchError
 from ptxvm.group import Array
-from ptxvm.machine import Dim3
+from ptxvm.specials import Dim3
 from ptxvm.types import Parameter
 
 if TYPE_CHECKING:

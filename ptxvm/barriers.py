@@ -219,8 +219,8 @@ class Barriers:
             file=source.file if source else None,
             line=source.line if source else None,
             text=source_text(source),
-            block=self.machine.block_coordinates(cta),
-            thread=self.machine.thread_coordinates(int(tids.flat[0])),
+            block=self.machine.who.block_coordinates(cta),
+            thread=self.machine.who.thread_coordinates(int(tids.flat[0])),
             count=count,
         )
 

@@ -19,12 +19,13 @@ from ptxvm.counters import Counting
 from ptxvm.errors import Fault, LaunchError
 from ptxvm.frames import FramedMemory
 from ptxvm.group import Array
-from ptxvm.machine import Dim3, Findings, Layout, Machine
+from ptxvm.machine import Findings, Layout, Machine
 from ptxvm.quiet import read_only_sites
 from ptxvm.races import RaceDetector
 from ptxvm.report import KINDS, Finding, Report
 from ptxvm.schedule import BatchRun, Schedule
 from ptxvm.services import Heap, Output, Services
+from ptxvm.specials import Dim3
 from ptxvm.trace import Trace
 from ptxvm.types import Address, Operand, Symbol, Variable, Vector
 from ptxvm.written import UNWRITTEN, WRITTEN
@@ -222,7 +223,7 @@ class Device:
                 for first in range(0, ids.size, batch):
                     cta_ids = ids[first : first + batch]
                     memory = self._memory(cta_ids.size, threads, shared_bytes, local_bytes, checks)
-                    memory.parameter_allocations = pointers
+                    memory.bounds.parameters = pointers
                     machine = Machine(
                         memory, layout, parameters, full_grid, full_block, cta_ids, findings,
                         dynamic_shared_bytes=dynamic_shared_bytes, workspace=workspace.start if workspace else 0,
@@ -390,8 +391,8 @@ def _note_races(races: RaceDetector, machine: Machine) -> None:
                 file=site.source.file if site.source else None,
                 line=site.source.line if site.source else None,
                 text=_race_text(site, kind),
-                block=machine.launch_coordinates(cta),
-                thread=machine.thread_coordinates(tid),
+                block=machine.who.launch_coordinates(cta),
+                thread=machine.who.thread_coordinates(tid),
                 object=machine.describe(site, fact.space, fact.address) if i == 0 else "",
                 count=fact.count if i == 0 else 1,
             )

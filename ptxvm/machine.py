@@ -1,7 +1,7 @@
 """The runtime of one batch of CTAs: what generated code calls as `rt`.
 
-Memory, special registers, addresses of variables, asynchronous copies, and the translation of a fault of some lanes
-into a `Finding` in the learner's coordinates.
+Memory, addresses of variables, asynchronous copies, and the translation of a fault of some lanes into a `Finding` in
+the learner's coordinates.
 """
 
 from __future__ import annotations
@@ -23,12 +23,11 @@ from ptxvm.link import plain
 from ptxvm.mbarrier import MBarriers
 from ptxvm.memory import LOCAL_WINDOW, SHARED_WINDOW
 from ptxvm.races import RaceDetector
-from ptxvm.report import Finding, coordinates
+from ptxvm.report import Finding
 from ptxvm.services import Output, Services
+from ptxvm.specials import Dim3, Threads
 from ptxvm.sums import Sum, whole
 from ptxvm.types import DTYPES, Variable
-
-Dim3 = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -92,55 +91,16 @@ class Machine:
         self.frame: Array | None = None  # where local variables begin, of the call that runs; None in the kernel itself
         self.functions = {address: name for name, address in layout.functions.items()}
         self.calls: tuple[Site, ...] = ()  # that the threads which run are in, the innermost first
-        self.visits = 0
         # (CTAs, warps) uint64: a bit for each lane that has not returned
         lanes = [min(WARP, memory.threads - first) for first in range(0, memory.threads, WARP)]
         self.alive = np.tile(np.array([(1 << n) - 1 for n in lanes], np.uint64), (memory.ctas, 1))
         self._all_alive = memory.threads % WARP == 0
         memory.report = self.note
-        threads = np.arange(block[0] * block[1] * block[2], dtype=np.int64)
-        self._tids = _unravel(threads, block)  # x, y, z of each thread, uint32
-        self._ctaids = _unravel(cta_ids, grid)
-        self._dynamic = dynamic_shared_bytes
+        self.who = Threads(grid, block, cta_ids, memory.shared_bytes, dynamic_shared_bytes, workspace)
         self._workspace = workspace  # address of the words by which a cooperative grid waits for itself
         self._turned = False  # the top bit of the second one: it turns when all blocks have come to the grid's barrier
 
     # -- values --------------------------------------------------------------------------------------------------
-    def special(self, g: Group, name: str) -> Array:
-        """A special register as an unsigned array. Raises Unsupported for one that has no meaning here."""
-        base, _, axis = name.partition(".")
-        if base == "%tid" and axis:
-            return self._tids["xyz".index(axis)][g.tids]
-        if base in ("%ctaid", "%clusterid") and axis:
-            return self._ctaids["xyz".index(axis)][g.ctas]
-        if base == "%ntid" and axis:
-            return _scalar(self.block["xyz".index(axis)])
-        if base in ("%nctaid", "%nclusterid") and axis:
-            return _scalar(self.grid["xyz".index(axis)])
-        if base == "%laneid":
-            return (g.tids % WARP).astype(np.uint32)
-        if base == "%warpid":
-            return (g.tids // WARP).astype(np.uint32)
-        if base.startswith("%lanemask_"):
-            return _lanemask((g.tids % WARP).astype(np.uint64), base[-2:])
-        if base in ("%clock64", "%clock", "%globaltimer", "%globaltimer_lo", "%clock_hi", "%globaltimer_hi"):
-            return _scalar(self.visits, "u8")  # monotone, never a time
-        if base in _CONSTANT_SPECIALS:
-            return _scalar(_CONSTANT_SPECIALS[base])
-        if base in ("%cluster_ctaid", "%cluster_nctaid"):
-            return _scalar(int(base == "%cluster_nctaid"))
-        if base == "%nwarpid":
-            return _scalar(-(-(self.block[0] * self.block[1] * self.block[2]) // WARP))
-        if base == "%dynamic_smem_size":
-            return _scalar(self._dynamic)
-        if base in ("%total_smem_size", "%aggr_smem_size"):
-            return _scalar(self.memory.shared_bytes)
-        if base in ("%envreg1", "%envreg2"):  # as the driver gives cooperative groups the address of its workspace
-            return _scalar(self._workspace >> 32 if base == "%envreg1" else self._workspace & 0xFFFFFFFF)
-        if base.startswith("%envreg"):
-            return _scalar(0)
-        raise Unsupported(name)
-
     def param(self, name: str, offset: int, size: int, count: int) -> list[Array]:
         """`count` values of `size` bytes from the parameter block, each (1, 1)."""
         raw = self.parameters[name]
@@ -331,31 +291,17 @@ class Machine:
             file=source.file if source else None,
             line=source.line if source else None,
             text=source_text(source),
-            block=self.block_coordinates(cta),
-            thread=self.thread_coordinates(tid),
+            block=self.who.block_coordinates(cta),
+            thread=self.who.thread_coordinates(tid),
             object="" if address is None else self.describe(site, fault.space, address),
             count=int(np.count_nonzero(lanes)),
         )
         return self.findings.add(finding, site.index)
 
-    def block_coordinates(self, cta: int) -> Dim3:
-        """Block index in the launch of a CTA of this batch."""
-        x, y, z = (int(axis[cta]) for axis in self._ctaids)
-        return x, y, z
-
-    def launch_coordinates(self, block: int) -> Dim3:
-        """Block index of a linear block number of the launch."""
-        x, y, z = (int(axis[0]) for axis in _unravel(np.array([block], np.int64), self.grid))
-        return x, y, z
-
-    def thread_coordinates(self, tid: int) -> Dim3:
-        x, y, z = (int(axis[tid]) for axis in self._tids)
-        return x, y, z
-
     def describe(self, site: Site, space: str, address: int) -> str:
         """The tensor element, or the shared variable and byte, at an address."""
         if space == "global":
-            owners = [a for p in site.provenance if (a := self.memory.parameter_allocations.get(p)) is not None]
+            owners = [a for p in site.provenance if (a := self.memory.bounds.parameters.get(p)) is not None]
             if not owners and address < NULL_BYTES:
                 return f"address {address:#x}"
             allocation: Allocation | None = owners[0] if len(owners) == 1 else self.memory.arena.nearest(address)
@@ -370,30 +316,6 @@ class Machine:
         beyond = f"past its end, {name} has {variable.bytes:,} bytes"
         where = f"shared memory byte {address}" if byte < variable.bytes else beyond
         return f"{name}, byte {byte} ({where})"
-
-    def who(self, cta: int, tid: int) -> str:
-        """`block 4, thread 31` for messages."""
-        return f"block {coordinates(self.block_coordinates(cta))}, thread {coordinates(self.thread_coordinates(tid))}"
-
-
-_AXES = {"%tid", "%ntid", "%ctaid", "%nctaid", "%clusterid", "%nclusterid", "%cluster_ctaid", "%cluster_nctaid"}
-_PLAIN_SPECIALS = {
-    "%laneid", "%warpid", "%nwarpid", "%clock", "%clock64", "%clock_hi", "%globaltimer", "%globaltimer_lo",
-    "%globaltimer_hi", "%dynamic_smem_size", "%total_smem_size", "%aggr_smem_size",
-    *(f"%lanemask_{relation}" for relation in ("eq", "lt", "le", "gt", "ge")), *(f"%envreg{i}" for i in range(32)),
-}  # fmt: skip
-
-
-def knows_special(name: str) -> bool:
-    """Whether `Machine.special` has a value for a register, so that code generation can refuse the others at load."""
-    base, _, axis = name.partition(".")
-    return (base in _AXES and axis in ("x", "y", "z")) or name in _PLAIN_SPECIALS or name in _CONSTANT_SPECIALS
-
-
-_CONSTANT_SPECIALS = {
-    "%smid": 0, "%nsmid": 1, "%gridid": 1, "%cluster_ctarank": 0, "%cluster_nctarank": 1, "%is_explicit_cluster": 0,
-    "%current_graph_exec": 0, "%reserved_smem_offset_begin": 0,
-}  # fmt: skip
 
 
 def source_name(name: str) -> str:
@@ -411,26 +333,3 @@ def _giving(g: Group, count: int, guard: Array | None) -> Array | None:
         return guard
     first = np.broadcast_to((g.tids % WARP) < 8 * count, g.shape)
     return first if guard is None else first & guard
-
-
-def _unravel(linear: Array, shape: Dim3) -> tuple[Array, Array, Array]:
-    x, y = shape[0], shape[1]
-    parts = (linear % x, linear // x % y, linear // (x * y))
-    return parts[0].astype(np.uint32), parts[1].astype(np.uint32), parts[2].astype(np.uint32)
-
-
-def _scalar(value: int, kind: str = "u4") -> Array:
-    return np.array([[value]], kind)
-
-
-def _lanemask(lane: Array, relation: str) -> Array:
-    one = np.uint64(1)
-    equal = one << lane
-    masks = {
-        "eq": equal,
-        "lt": equal - one,
-        "le": (equal << one) - one,
-        "gt": ~((equal << one) - one),
-        "ge": ~(equal - one),
-    }
-    return (masks[relation] & np.uint64(0xFFFFFFFF)).astype(np.uint32)

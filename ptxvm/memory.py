@@ -14,8 +14,9 @@ import numpy as np
 
 from ptxvm import blockwise
 from ptxvm.access import Access, Kind, Site, Space
-from ptxvm.arena import NULL_BYTES, Allocation, Arena
+from ptxvm.arena import Arena
 from ptxvm.blockwise import SHIFT, Row
+from ptxvm.bounds import Bounds
 from ptxvm.errors import LaneFault
 from ptxvm.group import Array, Group
 from ptxvm.sums import Sum
@@ -59,10 +60,7 @@ class Memory:
         local_state = np.zeros(self.local.shape, np.uint8) if check_shared_init else None
         self.global_state = written_bytes  # (capacity,) bool, only where uninitialised global reads are asked for
         self.written = Written(self.shared_state, local_state, written_bytes)
-        self.check_bounds = check_bounds
-        self.check_alignment = check_alignment
-        self.check_provenance = check_provenance
-        self.parameter_allocations: dict[str, Allocation] = {}
+        self.bounds = Bounds(arena, shared_bytes, check_bounds, check_alignment, check_provenance)
         self.observers: list[Observer] = []
         self.changes = 0  # stores, and atomics that changed something: what a waiting loop may wait for
         self.report: Callable[[Site, Group, LaneFault], Finding] | None = None  # for findings that do not stop the run
@@ -224,7 +222,7 @@ class Memory:
         values: list[Array] | None = None,
     ) -> None:
         """Raise LaneFault for lanes that may not touch their address; note writes; tell the observers."""
-        low, high = self._check_place(site, space, address, mask, width, kind)
+        low, high = self.bounds.check(site, space, address, mask, width, kind, self.local_bytes)
         self._track(g, site, space, address, mask, width, kind, low, high)
         self._tell(g, site, space, address, mask, width, kind, values)
 
@@ -244,34 +242,6 @@ class Memory:
             access = Access(site, g, space, kind, width, address, mask, values)
             for observer in self.observers:
                 observer(access)
-
-    def _check_place(
-        self, site: Site, space: Space, address: Array, mask: Array | None, width: int, kind: Kind
-    ) -> tuple[int, int]:
-        """Alignment and bounds. The first byte touched, and the one behind the last."""
-        active = address if mask is None else _active(address, mask)
-        if self.check_alignment and width > 1 and int(np.bitwise_or.reduce(active, axis=None)) & (width - 1):
-            bad = (address & (width - 1)) != 0
-            raise LaneFault(
-                "misaligned",
-                f"{kind} of {width} bytes at an address that is no multiple of {width}",
-                _and(bad, mask),
-                address,
-                space,
-            )
-        low, high = int(active.min()), int(active.max()) + width
-        if space == "global":
-            self._check_global(site, address, mask, low, high, width, kind)
-        else:
-            limit = self.shared_bytes if space == "shared" else self.local_bytes
-            if low < 0 or high > limit:
-                bad = (address < 0) | (address + width > limit)
-                owner = "block" if space == "shared" else "thread"
-                detail = f"{kind} of {width} bytes; {space} memory of a {owner} has {limit:,} bytes"
-                if space == "shared" and limit == 0:
-                    detail += " (was dynamic shared memory passed at the launch?)"
-                raise LaneFault("out of bounds", detail, _and(bad, mask), address, space)
-        return low, high
 
     def _row(
         self,
@@ -293,7 +263,7 @@ class Memory:
         rows = self._rows.setdefault(site.index, {})
         row = rows.get(key)
         if row is None:
-            low, high = self._check_place(site, "shared", address, None, width, kind)
+            low, high = self.bounds.check(site, "shared", address, None, width, kind, self.local_bytes)
             if len(rows) >= MOST_ROWS:
                 rows.clear()
             row = rows[key] = Row(address, SHIFT[size], low, high)
@@ -315,9 +285,9 @@ class Memory:
         width, bounds = size * count, address.bounds()
         if bounds is None or self.global_state is not None:
             return False
-        if not address.aligned(width if self.check_alignment else size):
+        if not address.aligned(width if self.bounds.alignment else size):
             return False
-        if self._owner(site, bounds[0], bounds[1] + width, kind) is None:
+        if self.bounds.owner(site, bounds[0], bounds[1] + width, kind) is None:
             return False
         self._tell(g, site, "global", address, None, width, kind, values)
         return True
@@ -342,70 +312,6 @@ class Memory:
         if bad is not None and self.report is not None:
             self.report(site, g, self.written.fault(g, space, bad, index, mask, width))
 
-    def _check_global(
-        self, site: Site, address: Array, mask: Array | None, low: int, high: int, width: int, kind: Kind
-    ) -> None:
-        if self._owner(site, low, high, kind) is not None:
-            return
-        allowed = self._allowed(site, low)
-        if not self.check_bounds:
-            if low < 0 or high > self.arena.capacity:
-                raise LaneFault(
-                    "out of bounds",
-                    f"{kind} of {width} bytes outside all memory",
-                    _and(address == address, mask),
-                    address,
-                    "global",
-                )
-            return
-        if self.check_provenance and site.provenance and allowed:
-            good = np.zeros(address.shape, bool)
-            for a in allowed:
-                good |= (address >= a.start) & (address + width <= a.end)
-        else:
-            good = self._inside_any(address, width)
-        bad = _and(~good, mask)
-        if not bad.any():
-            if kind != "load":
-                self._mark_written(address if mask is None else _active(address, mask))
-            return
-        null = _and((address >= 0) & (address < NULL_BYTES), bad)
-        if null.any():
-            raise LaneFault("null pointer", f"{kind} of {width} bytes through a null pointer", null, address, "global")
-        raise LaneFault("out of bounds", f"{kind} of {width} bytes", bad, address, "global")
-
-    def _allowed(self, site: Site, address: int) -> list[Allocation]:
-        """The allocations that an instruction may touch, or the one that an address lies in."""
-        if self.check_provenance and site.provenance:
-            allowed = [a for p in site.provenance if (a := self.parameter_allocations.get(p)) is not None]
-            if allowed:
-                return allowed
-        owner = self.arena.find(address)
-        return [owner] if owner is not None else []
-
-    def _owner(self, site: Site, low: int, high: int, kind: Kind) -> Allocation | None:
-        """The allocation that all bytes of an access lie in, marked if it is written to."""
-        for allocation in self._allowed(site, low):
-            if low >= allocation.start and high <= allocation.end:
-                if kind != "load":
-                    allocation.written = True
-                return allocation
-        return None
-
-    def _inside_any(self, address: Array, width: int) -> Array:
-        good = np.zeros(address.shape, bool)
-        for start in np.unique(address >> 9 << 9):  # 512-byte lines: an allocation never begins inside one
-            allocation = self.arena.find(int(start)) or self.arena.below(int(start) + 511)
-            if allocation is not None:
-                good |= (address >= allocation.start) & (address + width <= allocation.end)
-        return good
-
-    def _mark_written(self, active: Array) -> None:
-        for start in np.unique(active >> 9 << 9):
-            allocation = self.arena.below(int(start) + 511)
-            if allocation is not None:
-                allocation.written = True
-
 
 def _is_global(space: str, address: Sum) -> bool:
     """Whether the space is global memory, or all addresses, being generic, lie in it."""
@@ -413,12 +319,3 @@ def _is_global(space: str, address: Sum) -> bool:
         return space == "global"
     bounds = address.bounds()
     return bounds is not None and bounds[0] >= 0 and bounds[1] < SHARED_WINDOW
-
-
-def _active(address: Array, mask: Array) -> Array:
-    shape = np.broadcast_shapes(address.shape, mask.shape)
-    return np.broadcast_to(address, shape)[np.broadcast_to(mask, shape)]
-
-
-def _and(lanes: Array, mask: Array | None) -> Array:
-    return lanes if mask is None else lanes & mask

@@ -142,7 +142,7 @@ class BatchRun:
             self.spun += 1
             if self.spun > SPIN_LIMIT and len(queue) > 1:
                 place = min(queue, key=self._turn)
-                self.turns[place] = self.machine.visits
+                self.turns[place] = self.machine.who.visits
         groups = queue.pop(place)
         if not queue:
             del self.queues[self.strand]
@@ -162,8 +162,8 @@ class BatchRun:
     def _step(self, group: Group, index: int) -> None:
         block = self.compiled.blocks[index]
         machine = self.machine
-        machine.visits += 1
-        if machine.visits > self.schedule.max_visits:
+        machine.who.visits += 1
+        if machine.who.visits > self.schedule.max_visits:
             raise self._endless(group, block, f"stopped after {self.schedule.max_visits:,} steps without an end")
         if block.spins:
             self.idle = self.idle + 1 if machine.memory.changes == self.changes else 0

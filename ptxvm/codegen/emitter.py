@@ -24,7 +24,7 @@ import numpy as np
 
 from ptxvm.codegen.targets import too_new
 from ptxvm.errors import Unsupported
-from ptxvm.machine import knows_special
+from ptxvm.specials import knows_special
 from ptxvm.types import DTYPES, Immediate, Instruction, Not, Operand, Register, Sink, Special
 
 # What may make or pass on a sum (see `ptxvm.sums`), as the first word of an opcode.
@@ -150,7 +150,7 @@ class BlockWriter:
                 raise Unsupported(operand.name, self.instruction.ptx_line if self.instruction else None)
             if reason := too_new(operand.name, self.target):
                 raise Unsupported(operand.name, None, f"{operand.name}: {reason}")
-            return f"rt.special(g, {operand.name!r}).astype(np.{want.name}, copy=False)"
+            return f"rt.who.special(g, {operand.name!r}).astype(np.{want.name}, copy=False)"
         raise Unsupported(type(operand).__name__, None, "operand of this kind is not a value here")
 
     def define(self, operand: Operand, expression: str, type_name: str) -> None:
