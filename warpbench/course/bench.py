@@ -144,6 +144,6 @@ def board_page(rows: Sequence[Sequence[str]]) -> str:
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Board</title><style>
 :root {{ color-scheme: light dark; }} body {{ font: 15px system-ui; margin: 2rem; }}
-table {{ border-collapse: collapse; }} td, th {{ padding: .3rem .8rem; border: 1px solid #8886; }}
+table {{ border-collapse: collapse; }} td, th {{ padding: .3rem .8rem; border: 1px solid rgb(136 136 136 / 40%); }}
 </style></head><body><h1>Share of each card's peak</h1><table>{rows}</table></body></html>
 """
