@@ -15,7 +15,7 @@ from warpbench.course import draw
 HUES = 8  # colours, for one sector or wavefront after the other
 ROWS = 32  # sectors of a step that are drawn
 STYLE = """
-:root { color-scheme: light dark; --line: rgb(136 136 136 / 40%); --ink: #111; }
+:root { color-scheme: light dark; --line: rgb(136 136 136 / 40%); --ink: rgb(17 17 17); }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 64rem; padding: 0 1rem; }
 code, table { font-family: ui-monospace, monospace; font-size: 12px; }
 section { border-top: 1px solid var(--line); margin-top: 1.5rem; }
