@@ -13,6 +13,8 @@ access counts as one, in global memory also a `volatile` one. What they order wi
 (`signals.py`). Two lanes of one store that hit one word do race, also with equal values: which one stays is not
 defined.
 
+A thread whose copy of a word goes nowhere does not race for it (`spares.py`).
+
 Cost: while all CTAs of a batch do the same at the same shared addresses, which is nearly always, one of them is looked
 at for all; a read is compared only if something was written since the last barrier; and global loads of tensors that
 the kernel never writes are not looked at (`quiet.py`).
@@ -46,6 +48,7 @@ from ptxvm.shadow import (
     Shadow,
 )
 from ptxvm.signals import ORDERED, Signals
+from ptxvm.spares import Spares
 from ptxvm.stores import change, differ
 
 Side = tuple[Site, str, int, int]  # site, "read"/"write"/"atomic", linear block of the launch, thread
@@ -89,11 +92,12 @@ class RaceDetector:
         self.shift = 0 if byte_wide else 2
         self.facts: dict[tuple[int, int, str], RaceFact] = {}
         self._now = self._start = SHELF.start()
-        self._sites: list[Site] = []  # of each access of this launch
+        self._sites: list[Site] = []  # of each access of this launch, the first one with number _start + 1
         self._strong = frozenset(s.index for s in sites if STRONG & set(s.ins.parts))
         self._ordered = frozenset(
             s.index for s in sites if ORDERED & set(s.ins.parts) or {"test_wait", "try_wait"} & set(s.ins.parts)
         )
+        self._spares = Spares(sites if mode == "all" else (), self._sites, self._start)
         self._global = Shadow((extent >> self.shift) + 1, 1, self.shift, self._start) if mode == "all" else None
         self._shared: Shadow | None = None
         self._ids = np.empty(0, np.int64)  # linear block of every CTA run so far
@@ -120,6 +124,7 @@ class RaceDetector:
             self._shared.start(cta_ids.size)
         self._owner = (None, self._ids)
         self._signals.begin_batch(self._base, self._order)
+        self._spares.begin_batch(cta_ids.size, self.threads)
 
     # -- what orders threads -------------------------------------------------------------------------------------
     def barrier(self, ctas: Array) -> None:
@@ -197,6 +202,10 @@ class RaceDetector:
                 self._owner = (g, ((g.ctas + self._base) << THREAD_BITS) | g.tids)
             floor, owner = self._floor, self._owner[1]
         e = Event(self._now, a, owner, strong)
+        if a.site.index in self._spares.stores:
+            for late in self._spares.store(e.number, *_threads(g, a.mask), a.site.index):
+                assert self._global is not None
+                self._note("race", late.what[0], self._global, late.cells, late.theirs, late.mine, late.what[1])
         if a.kind == "load":
             if shadow.last_write > floor:
                 cells, record = shadow.lanes(e)
@@ -316,6 +325,9 @@ class RaceDetector:
         self, e: Event, shadow: Shadow, at: Array, cells: Array, found: Array, record: Array, earlier: str
     ) -> None:
         theirs, mine, cells = found[at], record[at], cells[at]
+        if shadow is self._global and self._spares.stores:
+            counts = self._spares.suffered(e, earlier, cells, theirs, mine, self._base)
+            theirs, mine, cells, at = theirs[counts], mine[counts], cells[counts], at[counts]
         lint = np.zeros(at.size, bool)
         if shadow is self._global:
             across = (theirs ^ mine) & CTA_FIELD != 0
