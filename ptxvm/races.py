@@ -47,7 +47,7 @@ from ptxvm.shadow import (
     Event,
     Shadow,
 )
-from ptxvm.signals import ORDERED, Signals
+from ptxvm.signals import ORDERED, Signals, threads_of
 from ptxvm.spares import Spares
 from ptxvm.stores import change, differ
 
@@ -203,7 +203,7 @@ class RaceDetector:
             floor, owner = self._floor, self._owner[1]
         e = Event(self._now, a, owner, strong)
         if a.site.index in self._spares.stores:
-            for late in self._spares.store(e.number, *_threads(g, a.mask), a.site.index):
+            for late in self._spares.store(e.number, *threads_of(g, a.mask), a.site.index):
                 assert self._global is not None
                 self._note("race", late.what[0], self._global, late.cells, late.theirs, late.mine, late.what[1])
         if a.kind == "load":
