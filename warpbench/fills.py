@@ -6,7 +6,7 @@ a worker of its own, and assembled by the DSL's own assembler. Nothing is execut
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,20 +21,26 @@ FIGURES = ("registers", "spill_bytes", "blocks_per_sm", "warps_per_sm", "occupan
 
 
 def on_cards(
-    operation: Operation, rung: Rung, known: Mapping[str, Mapping[str, Any]], root: str | None, limit_s: float
+    operation: Operation,
+    rung: Rung,
+    known: Mapping[str, Mapping[str, Any]],
+    root: str | None,
+    limit_s: float,
+    only: Collection[str] = (),
 ) -> dict[str, Any]:
     """What each card of the catalogue makes of a rung.
 
     known   architecture -> what `inspection.inspect_rung` found for it already
+    only    the architectures of interest; empty: all
 
     cards      a row for each kernel and group of cards with the same result: `cards` (slugs), `ccs` and what `SAME`
                names; where `problem` says why, the figures are None (else it is None)
     kernels_by_cc    compute capability -> each kernel once: its name, what `FIGURES` names, target, shared_bytes,
-               `mix` (mnemonics of the machine code, matrix instructions as "MMA") and `tensor` (those whole), each with
-               how often it stands there; None where the kernel could not be assembled
+               `mix` (mnemonics of the machine code, matrix instructions as "MMA") and `opcodes` (the same whole), each
+               with how often it stands there; None where the kernel could not be assembled
     refused_by_cc    compute capability -> why the rung cannot run there; such a card is in none of the above
     """
-    cards = hardware.gpus().values()
+    cards = [card for card in hardware.gpus().values() if not only or card.arch in only]
     refused = {
         card.cc: hardware.refusal(operation.rung_path(rung), card, lacking, plan.nearest_rung(operation, rung, card))
         for card in cards
@@ -89,6 +95,6 @@ def _kernels(found: Mapping[str, Any]) -> list[dict[str, Any]]:
             "kernel": kernel["kernel"], "target": kernel["target"],
             "shared_bytes": launch["shared_bytes"], **{name: launch[name] for name in FIGURES},
             "mix": None if sass is None else {row["family"]: row["sass"] for row in sass["mix"] if row["sass"]},
-            "tensor": None if sass is None else sass["tensor"],
+            "opcodes": None if sass is None else sass["opcodes"],
         })  # fmt: skip
     return rows

@@ -171,7 +171,7 @@ def machine_code(sass: Any, ptx: str, listing: bool) -> dict[str, Any]:
         "target": sass.target,
         "code": [vars(one) for one in sass.code] if listing else None,
         "mix": [{**vars(row), "differs": row.differs} for row in rows],
-        "tensor": dict(mix.tensor_instructions(one.text for one in sass.code if one.mnemonic)),
+        "opcodes": dict(mix.whole_opcodes(one.text for one in sass.code if one.mnemonic not in ("", "NOP"))),
         "warnings": mix.warnings(rows, sass.assembler),
     }
 

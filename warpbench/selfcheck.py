@@ -58,6 +58,12 @@ def _counts() -> list[str]:
     return notes.check_tables()
 
 
+def _executed() -> list[str]:
+    from warpbench import executed
+
+    return executed.stale()
+
+
 def _results() -> list[str]:
     from warpbench import results
 
@@ -120,6 +126,7 @@ CHECKS: dict[str, Callable[[], list[str]]] = {
     "import rules": _imports,
     "operations": _operations,
     "tables of counts": _counts,
+    "what cards execute": _executed,
     "results of cards": _results,
     "exercises": _exercises,
     "cards and features": _cards,

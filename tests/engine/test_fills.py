@@ -28,7 +28,7 @@ def compiled(tensor="HMMA.16816.F32", **more):
         "entry": "k",
         "problem": "",
         "target": "sm_86",
-        "sass": {"mix": mix, "tensor": {tensor: 4}},
+        "sass": {"mix": mix, "opcodes": {tensor: 4, "LDG.E": 2}},
     }
     return {"kernels": [kernel], "launches": [launch, launch]}
 
@@ -132,4 +132,4 @@ def test_the_tensor_instruction_of_a_real_rung_is_told_whole():
     rung = catalogue.select("gemm_fp8/triton/fp8_dot")[0]
     found = inspection.gather(rung, "rtx4090", sass=True)
     (kernel,) = found["kernels"]
-    assert set(kernel["sass"]["tensor"]) == {"QMMA.16832.F32.E4M3.E4M3"}
+    assert set(all_cards.tensor_instructions(kernel["sass"]["opcodes"])) == {"QMMA.16832.F32.E4M3.E4M3"}

@@ -88,10 +88,9 @@ def warnings(rows: Sequence[Row], tool: str = "ptxas") -> list[str]:
     return said
 
 
-def tensor_instructions(texts: Iterable[str]) -> Counter[str]:
-    """The matrix instructions among lines of machine code, whole: `HMMA.16816.F32` -> how often it stands there."""
-    opcodes = (re.sub(r"^@!?U?P\w+ +", "", text).partition(" ")[0] for text in texts)
-    return Counter(opcode for opcode in opcodes if family_of_mnemonic(opcode.partition(".")[0]) == "MMA")
+def whole_opcodes(texts: Iterable[str]) -> Counter[str]:
+    """Lines of machine code by their whole opcode: `@!P0 HMMA.16816.F32 R4, ...` is one "HMMA.16816.F32"."""
+    return Counter(re.sub(r"^@!?U?P\w+ +", "", text).partition(" ")[0].rstrip(";") for text in texts)
 
 
 def family_of_mnemonic(mnemonic: str) -> str:

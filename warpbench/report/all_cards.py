@@ -70,6 +70,13 @@ def _fills(one: Found) -> list[str]:
     ]
 
 
+def tensor_instructions(opcodes: Mapping[str, int]) -> dict[str, int]:
+    """The matrix instructions among whole opcodes: `HMMA.16816.F32` -> how often it stands there."""
+    from warpbench.backends.mix import family_of_mnemonic
+
+    return {one: count for one, count in opcodes.items() if family_of_mnemonic(one.partition(".")[0]) == "MMA"}
+
+
 def side_by_side(kernels: Sequence[Found | None]) -> list[list[str]]:
     """Rows of a kernel's figures and instructions, a column an architecture; "-" where it does not compile."""
 
@@ -84,7 +91,7 @@ def side_by_side(kernels: Sequence[Found | None]) -> list[list[str]]:
         row("limited by", lambda one: ", ".join(one["limiters"]) or "-"),
     ]
     mixes = [(one or {}).get("mix") or {} for one in kernels]
-    tensor = [(one or {}).get("tensor") or {} for one in kernels]
+    tensor = [tensor_instructions((one or {}).get("opcodes") or {}) for one in kernels]
     tensor_names = dict.fromkeys(name for one in tensor for name in one)
     rows += [[name, *(figure(one[name]) if name in one else "-" for one in tensor)] for name in tensor_names]
     many = {name for mix in mixes for name, count in mix.items() if count >= MANY * sum(mix.values())} - {"MMA"}
