@@ -42,6 +42,12 @@ class Mutation:
 
 
 NUMBA = [
+    Mutation("numba_calls:grid_sync", "        grid.sync()  # the round is complete\n", "", "race",
+             "new[i] = old[i] + old["),
+    Mutation("numba_calls:recursion", "_ackermann_of_two(n - 1)", "_ackermann_of_two(n + 1)", "stack overflow",
+             "out[i] = _ackermann_of_two(x[i])"),
+    Mutation("numba_calls:device_functions_of_tuples", "out[2 * i + 1] = pair[1]", "out[2 * i + 2] = pair[1]",
+             "out of bounds", "_into(out, i, _swapped(", r"out\[64\]", "block 0, thread 31"),
     Mutation("numba_sums:dot_f64", "cuda.syncthreads()  # all products before the first round", "", "race",
              "partial[t] += partial[t + half]", "shared_0, byte", fuzz=True, hidden=True),
     Mutation("numba_sums:dot_f64", "cuda.syncthreads()  # this round before the next one", "", "race",
@@ -166,6 +172,14 @@ CUDA = [
              "left[lane / 2][lane % 2 * 8] =", "left, byte"),
     Mutation("cuda_tiles:templates_and_dynamic_shared", "xs, shared=8 * 3 * 64)", "xs)", "out of bounds",
              "tile[i * blockDim.x + t] = x"),
+    Mutation("cuda_calls:mutual_recursion", "return n != 0 && even(n - 1);", "return n != 0 && even(n + 3);",
+             "stack overflow", "even"),
+    Mutation("cuda_calls:function_pointers", "steps[which[i]](a[i], b[i])", "steps[which[i] + 1](a[i], b[i])",
+             "out of bounds", "steps[which[i] + 1]", r"steps"),
+    Mutation("cuda_calls:structures_by_value", "Span{middle + 1, s.last}", "Span{middle + 64, s.last + 64}",
+             "out of bounds", "while (s.first < s.last)", r"table\["),
+    Mutation("cuda_calls:printf_and_assert", "assert(x[i] >= 0);", "assert(x[i] > 0);", "assertion",
+             "assert(x[i] > 0);"),
     Mutation("cuda_warps:grid_sync", "    grid.sync();  // b is complete\n", "", "race",
              "b[i] = a[i] + a[(i + 1) % n];"),
     Mutation("cuda_scans:sum_by_neighbours", "__syncthreads();  // the sums of the last round", "", "race",
