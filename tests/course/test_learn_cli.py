@@ -42,7 +42,7 @@ def test_a_newcomers_way(learn, root):
     assert wrong.returncode == 1
     assert "M4" in wrong.stdout
     assert f"{FIRST}.py:" in wrong.stdout
-    assert "x[1]: first element past the end" in wrong.stdout
+    assert "reads x[1]: first element past the end, x has 1 element" in wrong.stdout
     hint = learn("hint")
     assert hint.returncode == 0
     assert "thread" in hint.stdout

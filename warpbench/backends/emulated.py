@@ -64,6 +64,7 @@ class Emulator:
     execute   False: launches are compiled and recorded, not run
     shuffle   seed of a random order of blocks and warps; None: the normal order
     blocks    run so many blocks of a grid at most, spread evenly; None: all of them
+    max_visits  basic blocks that a batch may run before its loop is called endless
     checks    what ptxvm looks for
     watch     is told of each launch when it has ended, and whether it was made `apart`
     traced    says which warps (block, warp) of a launch are traced; None: none
@@ -77,6 +78,7 @@ class Emulator:
         self.shuffle: int | None = None
         self.checks = ptxvm.Checks(races="all")
         self.blocks: int | None = None
+        self.max_visits = ptxvm.Schedule.max_visits
         self.watch: Callable[[Launch, bool], None] | None = None
         self.traced: Callable[[Launch], Iterable[tuple[int, int]]] | None = None
         self.progress: Callable[[Launch], contextlib.AbstractContextManager[Progress | None]] = lambda launch: (
@@ -187,7 +189,7 @@ class Emulator:
                     dynamic_shared_bytes=launch.dynamic_shared_bytes,
                     cooperative=cooperative,
                     checks=self.checks,
-                    schedule=ptxvm.Schedule(seed=self.shuffle, blocks=blocks),
+                    schedule=ptxvm.Schedule(seed=self.shuffle, blocks=blocks, max_visits=self.max_visits),
                     trace=launch.trace,
                     progress=progress,
                 )

@@ -102,7 +102,7 @@ def run(
     if as_json:
         emit({**found, "next": following.id if following else None})
     else:
-        print("\n".join([*asked, *show.verdict(chosen, found, following)]))
+        print("\n".join(show.fitted([*asked, *show.verdict(chosen, found, following)])))
     return runner.exit_code(found, level)
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
 PRINT_BYTES = 16 << 20  # that an answer may print before it is stopped
-PRINTED_LINES, PRINTED_COLUMNS = 20, 200  # of them that are handed on
+PRINTED_LINES, PRINTED_COLUMNS = 6, 200  # of them that are handed on
 
 _guarding = False
 _hooked = False

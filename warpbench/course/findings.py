@@ -13,6 +13,8 @@ A *finding* is a dict, plain data for JSON:
 
 from __future__ import annotations
 
+import linecache
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -71,20 +73,80 @@ def translated(exercise: Exercise, found: engine.Finding, files: Sequence[Path],
         evidence = [found["evidence"], f"at {case}"]
         return finding(code, exercise, name, evidence, lines, found["pattern"], found["guess"])
     if "detail" not in found:  # raised by the file itself, or refused at the launch
-        return finding(code, exercise, name, [*str(found["message"]).splitlines()[:LINES], f"at {case}"], lines)
-    evidence = [found["detail"]]
+        return _refused(exercise, found, files, case)
+    evidence = [_act(found)]
     if found["other"]:
         lines += [found["other"]["line"]] if found["other"]["line"] else []
-        evidence += [f"{_who(side)}{_at_line(side)}" for side in (found, found["other"])]
-    elif found["thread"]:
-        more = f" ({found['count']:,} threads of the launch do)" if found["count"] > 1 else ""
-        evidence = [f"{found['detail']} by {_who(found)}{more}{_at_line(found)}"]
-    if found["object"]:
-        evidence.append(found["object"])
+        evidence = [found["detail"], *(f"{_who(side)}{_at_line(side)}" for side in (found, found["other"]))]
+        evidence += [_object(found)] if found["object"] else []
+    elif found["line"]:
+        more = f"   ({found['count']:,} threads of the launch do)" if found["count"] > 1 and found["thread"] else ""
+        evidence.append(f"line {found['line']}: {found['text']}{more}")
     out = finding(code, exercise, name, [*evidence, f"at {case}"], lines)
     out["thread"] = list(found["thread"]) if found["thread"] else None
     out["block"] = list(found["block"]) if found["block"] else None
     return out
+
+
+def _act(found: engine.Finding) -> str:
+    """Who does what to which element: `thread 1 of block 0 reads x[1]: first element past the end, x has 1 element`."""
+    detail, what = str(found["detail"]), _object(found)
+    does = re.fullmatch(r"(load|store|atomic) of (\d+) bytes(.*)", detail)
+    if found["thread"] and does and what:
+        verb = {"load": "reads", "store": "writes", "atomic": "changes"}[does[1]]
+        wide = f" ({does[2]} bytes at once)" if int(does[2]) > 4 else ""
+        return f"{_who(found)} {verb}{wide} {what}{does[3]}"
+    return "; ".join(filter(None, [f"{_who(found)}: {detail}" if found["thread"] else detail, what]))
+
+
+def _object(found: engine.Finding) -> str:
+    """The tensor and index, with its size in words."""
+    sized = re.sub(r"(\w+) is \((\d+),\)", r"\1 has \2 elements", str(found["object"]))
+    return re.sub(r"\b1 elements", "1 element", sized)
+
+
+# Lines of a compiler that say nothing about the learner's code.
+NOISE = re.compile(
+    r"\s*(?:$|(NumbaRuntimeError: )?Failed in \w+ mode|During: |.*<source elided>|- Resolution failure|raised from "
+    r"|None$|There are \d+ candidate|- Of which|Overload |With argument|No match|Rejected as|\^|File \")"
+)
+TITLES = {"compile error": "does not compile", "launch refused": "the launch is refused"}
+# what Numba says -> what it means here
+MEANS = {
+    "NRT required": "an array is made inside the kernel; a thread works on single elements: x[i], not x or x[:]",
+    "Function(<built-in function setitem>)": "what stands right of = has not the type of one element: is it indexed?",
+}
+
+
+def _refused(exercise: Exercise, found: engine.Finding, files: Sequence[Path], case: str) -> Finding:
+    """An exception of the learner's file, or what a compiler or a launch said, down to the words that matter."""
+    text = re.sub(r"^\S+:\d+ (?:raises )?", "", str(found["message"]))
+    file, line = _spoken_of(text, files) or (found.get("file") or str(files[0]), found.get("line"))
+    shown = list(dict.fromkeys(text.splitlines()))
+    if found["kind"] == "compile error":
+        own = {row.strip() for row in linecache.getlines(file)}
+        shown = [row for row in shown if not NOISE.match(row) and row.strip() not in own] or shown
+        meant = [means for said, means in MEANS.items() if said in text]
+        shown = [*meant, *shown[:2]] if meant else shown
+    source = linecache.getline(file, line).strip() if line else ""
+    evidence = [*([f"line {line}: {source}"] if source else []), *shown[:LINES], f"at {case}"]
+    out = finding(found["code"] or "E2", exercise, Path(file).name, evidence, [line] if line else [])
+    if out["code"] == "E2":
+        out["title"] = TITLES.get(found["kind"], "an exception was raised")
+    return out
+
+
+def _spoken_of(text: str, files: Sequence[Path]) -> tuple[str, int] | None:
+    """The line of the learner's file that a message speaks of; for an unknown name, the first use of it."""
+    unknown = re.search(r"name '(\w+)' is not defined|has no attribute '(\w+)'", text)
+    for path in files:
+        named = re.findall(rf'{re.escape(path.name)}(?:", line |:| \()(\d+)', text)
+        if named:
+            return str(path), int(named[-1])
+        for number, row in enumerate(linecache.getlines(str(path)) if unknown else (), 1):
+            if unknown and re.search(rf"(?<!\w){unknown[1] or unknown[2]}(?!\w)", row.partition("#")[0]):
+                return str(path), number
+    return None
 
 
 def raised(exercise: Exercise, error: BaseException, files: Sequence[Path]) -> Finding:
@@ -92,8 +154,7 @@ def raised(exercise: Exercise, error: BaseException, files: Sequence[Path]) -> F
     if isinstance(error, SystemExit):
         error = Stopped("it leaves the program (sys.exit)").with_traceback(error.__traceback__)
     found = engine.exception_finding(error, files)
-    name = Path(found["file"]).name if found["file"] else files[0].name
-    return finding("E2", exercise, name, found["message"], [found["line"]] if found["line"] else [])
+    return _refused(exercise, found, files, "loading")
 
 
 def name_print_storm(found: Sequence[Finding]) -> None:

@@ -18,6 +18,7 @@ from warpbench.course.cut import outside_holes
 from warpbench.course.findings import Finding, finding, raised
 from warpbench.errors import EnvironmentProblem, missing_package
 
+PARSE = "Which character does Python miss, on this line or at the end of the one above?"
 NEEDED = ("torch", "triton", "numba", "cupy", "numpy")  # packages whose absence is the environment's fault
 _loaded: list[str] = []  # names of the modules of learners' files that this process executed
 
@@ -42,7 +43,7 @@ def read(exercise: Exercise, files: Sequence[Path], marks: bool) -> tuple[Callab
             line = getattr(error, "lineno", None)
             shown = (getattr(error, "text", "") or "").strip()
             reason = f"it does not parse: {getattr(error, 'msg', error)}" + (f", at: {shown}" if shown else "")
-            return None, [finding("E1", exercise, path.name, reason, [line] if line else [])]
+            return None, [finding("E1", exercise, path.name, reason, [line] if line else [], next_step=PARSE)]
         if changed:
             return None, [changed]
     try:

@@ -108,10 +108,22 @@ def width() -> int:
     return min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns) if sys.stdout.isatty() else WIDTH
 
 
+def fitted(lines: Iterable[str]) -> list[str]:
+    """Lines that a terminal need not break: longer ones go on below, indented further. Elsewhere as they are."""
+    if not sys.stdout.isatty():
+        return list(lines)
+    out: list[str] = []
+    for line in lines:
+        indent = " " * (len(line) - len(line.lstrip()) + 4)
+        whole = len(line) <= width()
+        out += [line] if whole else textwrap.wrap(line, width(), subsequent_indent=indent)
+    return out
+
+
 def shown_path(exercise: Exercise) -> str:
     """The file to open, as typed from the current folder where it lies below that."""
     path = exercise.path()
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd().parent) else str(path)
 
 
 def wrapped(head: str, text: str) -> list[str]:

@@ -111,7 +111,7 @@ class Watch:
             self._say(json.dumps({**found, "next": following.id if following else None}, default=str))
             return
         mine = self.course.progress()
-        for line in [*show.question(self.exercise, mine), *show.verdict(self.exercise, found, following)]:
+        for line in show.fitted([*show.question(self.exercise, mine), *show.verdict(self.exercise, found, following)]):
             self._say(line)
         self._say("")
         self._say(show.bar(self.course.exercises, mine))
@@ -158,7 +158,7 @@ class Watch:
             lines = bench.text(self.exercise, bench.measure(self.course, self.exercise))
         elif key == "p":
             lines = self._predict()
-        for line in lines:
+        for line in show.fitted(lines):
             self._say(line)
 
     def _predict(self) -> list[str]:
