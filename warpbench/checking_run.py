@@ -40,10 +40,7 @@ def check(
     Raises EnvironmentProblem for `on_card` without a usable card, LookupError for an unknown card.
     """
     card, target, where = target_of(gpu, on_card)
-    todo = plan.make(picks, card)
-    if pretend is not None:
-        allowed = plan.make(todo.runs, hardware.pretend(card, hardware.gpu(pretend)))
-        todo = plan.Plan(allowed.runs, (*todo.refused, *allowed.refused))
+    todo = plan.make(picks, card, pretend)
     outcome = Outcome(card.slug, where, refused=[refused.sentence for refused in todo.refused])
     for refused in todo.refused:
         done(refused.operation.rung_path(refused.rung), "not run")

@@ -34,6 +34,9 @@ app.add_typer(catalogue_app, name="catalogue")
 app.add_typer(cli_hardware.gpus_app, name="gpus")
 
 Pattern = Annotated[str | None, typer.Argument(metavar="[OP[/DSL[/RUNG]]]", help="which rungs; none: all of them")]
+Pretend = Annotated[
+    str | None, typer.Option("--pretend", metavar="SLUG", help="refuse what this smaller card would not be allowed")
+]
 Limit = Annotated[
     float, typer.Option("--limit", min=0.1, max=86_400, help="seconds that one case may take before it is stopped")
 ]
@@ -64,9 +67,7 @@ def check(
     gpu: Slug = None,
     card: Annotated[bool, typer.Option("--card", help="run on the plugged-in card instead of ptxvm")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="one seed, no adversarial inputs")] = False,
-    pretend: Annotated[
-        str | None, typer.Option("--pretend", metavar="SLUG", help="refuse what this smaller card would not be allowed")
-    ] = None,
+    pretend: Pretend = None,
     limit: Limit = 120.0,
     as_json: Json = False,
 ) -> int:
@@ -90,7 +91,14 @@ def check(
     return code
 
 
-@app.command(epilog=examples("profile", "profile transpose/cupy", "profile --virtual --gpu rtx4090 --keep"))
+@app.command(
+    epilog=examples(
+        "profile",
+        "profile transpose/cupy",
+        "profile --gpu h100 --pretend rtx3090",
+        "profile --virtual --gpu rtx4090 --keep",
+    )
+)
 def profile(
     pattern: Pattern = None,
     op: Annotated[str | None, typer.Option("--op", metavar="OP", help="one operation")] = None,
@@ -98,6 +106,7 @@ def profile(
     gpu: Slug = None,
     force_virtual: Annotated[bool, typer.Option("--virtual", help="count on ptxvm even if a card is here")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="fewer checks, fewer samples")] = False,
+    pretend: Pretend = None,
     replicates: Annotated[
         int, typer.Option("--replicates", min=1, max=50, help="fresh processes that time each rung; 5 give an interval")
     ] = 1,
@@ -126,6 +135,7 @@ def profile(
         gpu=gpu,
         virtual=force_virtual,
         quick=quick,
+        pretend=pretend,
         rest_of=tuple(rest_of or ()),
         replicates=replicates,
         command=("warpbench", *sys.argv[1:]),

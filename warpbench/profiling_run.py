@@ -32,6 +32,7 @@ Task = dict[str, Any]
 class Options:
     """What to profile, and how.
 
+    pretend      a smaller card: what it would not be allowed is refused
     rest_of      records of earlier runs, whose rungs are left out
     replicates   fresh processes that time each rung, all rungs once before any is timed again; its case is written
                  with the last of them (what Ctrl-C leaves is written too)
@@ -41,6 +42,7 @@ class Options:
     gpu: str | None = None
     virtual: bool = False
     quick: bool = False
+    pretend: str | None = None
     rest_of: tuple[Path, ...] = ()
     replicates: int = 1
     command: tuple[str, ...] = ()
@@ -105,7 +107,7 @@ def profile(options: Options, begin: Callable[[Outcome], None], done: Done) -> O
     picks = catalogue.select(options.pattern, options.root)
     for earlier in options.rest_of:
         picks = plan.without(picks, _finished(earlier, kind, where))
-    todo = plan.make(picks, where.card or where.gpu)
+    todo = plan.make(picks, where.card or where.gpu, options.pretend)
     tasks = _counting_tasks(todo, options) if where.card is None else _timing_tasks(todo, where.card, options)
     run = header.make_run(kind, options.command, _config(todo, tasks, where, options), where.card)
     headline = where.headline if where.card is None else measured.headline(run)

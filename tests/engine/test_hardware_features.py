@@ -10,7 +10,7 @@ import pytest
 from warpbench import catalogue, cli, errors, hardware
 from warpbench.hardware import tables
 from warpbench.measure import plan
-from warpbench.report import features
+from warpbench.report import features, profiles
 
 TOOLCHAINS = [one for one in hardware.features().values() if one.kind == "toolchain"]
 
@@ -121,6 +121,23 @@ def test_a_bigger_card_can_pretend_to_be_a_smaller_one(capsys):
     assert "this is a GeForce RTX 5090 that pretends to be a GeForce RTX 3090 (8.6)" in text
 
 
+def test_profile_gates_by_the_card_that_is_pretended(monkeypatch, capsys):
+    """Both cards must have what a rung needs; the rest of the run is the real card's."""
+    asked = []
+
+    def run(options, quiet):
+        asked.append(options)
+        raise errors.UsageError("enough")
+
+    monkeypatch.setattr(profiles, "run", run)
+    assert cli.main(["profile", "gemm_fp8/triton", "--gpu", "rtx5090", "--pretend", "rtx3090"]) == errors.USAGE
+    (options,) = asked
+    todo = plan.make(catalogue.select(options.pattern), hardware.gpu(options.gpu), options.pretend)
+    assert [rung.name for _, rung in todo.runs] == ["decoded_to_f16"]
+    (refused,) = todo.refused
+    assert "this is a GeForce RTX 5090 that pretends to be a GeForce RTX 3090 (8.6)" in refused.sentence
+
+
 def test_pretending_gives_no_card_what_it_has_not(capsys):
     assert cli.main(["check", "gemm_fp8/triton/fp8_dot", "--gpu", "rtx3090", "--pretend", "rtx5090"]) == errors.NOT_RUN
     assert "this is a GeForce RTX 3090 (8.6)" in capsys.readouterr().out
@@ -159,6 +176,7 @@ def test_one_feature_whole(capsys):
     [
         ("features mma_fp88", "unknown feature 'mma_fp88'. Nearest: mma_fp8, "),
         ("features mma_fp8 --claims", "three questions. Nothing was shown. Ask one of them."),
+        ("profile vector_add --pretend rtx3091", "unknown card 'rtx3091'. Nearest: rtx_3090, "),
         ("check vector_add --pretend rtx3091", "unknown card 'rtx3091'. Nearest: rtx_3090, "),
     ],
 )

@@ -35,8 +35,15 @@ class Plan:
         return len(self.runs) + len(self.refused)
 
 
-def make(picks: Sequence[Pick], gpu: Card) -> Plan:
-    """Gate every rung by what the card has."""
+def make(picks: Sequence[Pick], gpu: Card, pretend: str | None = None) -> Plan:
+    """Gate every rung by what the card has, and `pretend`, the name of another one, too.
+
+    Raises LookupError for an unknown name.
+    """
+    if pretend is not None:
+        whole = make(picks, gpu)
+        allowed = make(whole.runs, hardware.pretend(gpu, hardware.gpu(pretend)))
+        return Plan(allowed.runs, (*whole.refused, *allowed.refused))
     runs, refused = [], []
     for operation, rung in picks:
         lacking = hardware.missing(gpu, needs(rung))
