@@ -110,6 +110,24 @@ def test_wavefronts_of_lanes_are_those_that_ptxvm_counts(gap, width, kind, lanes
     assert _wavefronts(np.array([offsets]), width, kind)[0] == passes
 
 
+def test_neighbours_are_named_with_their_distance():
+    words = draw.neighbours(STRIDED, STRIDED["steps"][0])
+    assert words == "lanes 0, 1, 2, 3 of a warp read x[0, 0], x[1, 0], x[2, 0], x[3, 0]: 256 bytes apart"
+    words = draw.neighbours(CONFLICT, CONFLICT["steps"][0])
+    assert words == "lanes 0, 1, 2, 3 of a warp read shared memory in banks 0, 0, 0, 0: 128 bytes apart"
+
+
+def test_a_request_that_costs_too_much_names_its_lanes(course):
+    exercise = course.pick("grid_stride")
+    path = course.root.parent / "tests" / "wrong" / "exercises" / exercise.id / "a_chunk_a_thread.py"
+    found = course.check_texts(exercise, {exercise.files[0]: path.read_text(encoding="utf-8")})
+    first = found["findings"][0]
+    assert first["code"] == "M1"
+    assert any(
+        re.match(r"lanes 0, 1, 2, 3 of a warp (read|write) \w+\[0\], .*bytes apart", line) for line in first["evidence"]
+    )
+
+
 # -- of a real kernel ----------------------------------------------------------------------------------------------
 def test_the_picture_of_the_learners_own_kernel(course):
     exercise = course.pick("grid_stride")

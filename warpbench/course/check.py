@@ -131,6 +131,8 @@ def _hold(trial: Trial, answer: Answer, runs: Sequence[figures.Run], launches: S
         answer.figures.append({"check": figure.text, "arch": arch, "value": found.value, "ok": found.ok})
         if not found.ok:
             answer.findings.append(_off_target(trial.exercise, figure, found))
+            if figure.code in ("M1", "M3") and found.line:
+                answer.findings[-1]["evidence"] += _lanes(trial, figure, found.line)
 
 
 # -- bronze --------------------------------------------------------------------------------------------------------
@@ -280,6 +282,23 @@ def _compiled(trial: Trial, case: engine.Case, variant: Variant, answer: Answer)
     if problem:
         answer.findings = [finding("X5", trial.exercise, trial.files[0].name, [problem, f"at {place}"])]
     return launches
+
+
+def _lanes(trial: Trial, figure: figures.Figure, line: int) -> list[str]:
+    """What the first lanes of a warp touch on a line: the cause of a request that costs too much."""
+    from warpbench.course import draw, picture
+
+    taken, _ = picture.take(trial)
+    space = "shared" if figure.code == "M3" else "global"
+    for launch in taken["launches"]:
+        for access in launch["accesses"]:
+            dear = access["per_request"] is not None and access["per_request"] > access["ideal"]
+            if (access["line"], access["space"]) == (line, space) and dear:
+                return [
+                    draw.neighbours(access, access["steps"][0]),
+                    f"to look at it: warpbench learn show {trial.exercise.id}",
+                ]
+    return []
 
 
 def _off_target(exercise: Exercise, figure: figures.Figure, found: figures.Measured) -> Finding:

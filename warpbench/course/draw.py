@@ -114,6 +114,19 @@ def touched(access: Access, step: Mapping[str, Any]) -> str:
     return "; ".join(filter(None, [many, apart, used]))
 
 
+def neighbours(access: Access, step: Mapping[str, Any]) -> str:
+    """What the first four lanes of a warp touch: `lanes 0, 1, 2, 3 read x[0], x[32], x[64], x[96]: 128 bytes apart`."""
+    lanes, offsets = step["lanes"][:4], step["offsets"][:4]
+    verb = {"load": "read", "store": "write", "atomic": "change", "async": "fill"}[access["kind"]]
+    if access["space"] == "shared":
+        what = f"shared memory in bank{'s' * (len(lanes) > 1)} {', '.join(str(bank) for bank in step['unit'][:4])}"
+    else:
+        what = ", ".join(element(access, offset) for offset in offsets)
+    gaps = {b - a for a, b in itertools.pairwise(offsets)}
+    apart = f": {abs(gaps.pop()):,} bytes apart" if len(gaps) == 1 else ""
+    return f"lanes {', '.join(map(str, lanes))} of a warp {verb} {what}{apart}"
+
+
 def element(access: Access, offset: int) -> str:
     """`x[3, 7]`; `+128` for a byte of shared memory."""
     if access["space"] != "global":

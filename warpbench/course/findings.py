@@ -102,7 +102,7 @@ def _act(found: engine.Finding) -> str:
 def _object(found: engine.Finding) -> str:
     """The tensor and index, with its size in words."""
     sized = re.sub(r"(\w+) is \((\d+),\)", r"\1 has \2 elements", str(found["object"]))
-    return re.sub(r"\b1 elements", "1 element", sized)
+    return re.sub(r"\b1 elements", "1 element", re.sub(r"(, byte \d+) \(shared memory byte \d+\)", r"\1", sized))
 
 
 # Lines of a compiler that say nothing about the learner's code.

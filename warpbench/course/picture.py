@@ -26,7 +26,7 @@ import numpy as np
 
 from warpbench.counts import counted_case
 from warpbench.course.catalogue import find, load
-from warpbench.course.check import name_of, opened, tried
+from warpbench.course.check import Trial, name_of, opened, tried
 from warpbench.course.contain import contained
 from warpbench.course.findings import Finding, name_print_storm
 
@@ -38,23 +38,31 @@ Picture = dict[str, Any]
 def perform(task: Mapping[str, Any], backend: Any, begin: Callable[[str], None]) -> Picture:
     """The worker's task "picture": run an exercise's file once, with some of its warps traced."""
     exercise = find(load(Path(task["root"])), task["rung"])
-    taken: Picture = {"exercise": exercise.id, "arch": backend.arch, "case": "", "launches": [], "printed": []}
+    picture: Picture = {"exercise": exercise.id, "arch": backend.arch, "case": "", "reason": "", "launches": []}
+    picture["printed"] = []
     findings: list[Finding]
-    with contained(taken["printed"]):
+    with contained(picture["printed"]):
         trial, findings = opened(exercise, task, backend, begin)
         if trial is not None:
-            case, variant = counted_case(trial.operation, trial.rung), exercise.variants[0]
-            taken["case"] = name_of(case, variant)
-            launches: list[Any] = []
-            backend.emulator.traced = partial(_chosen, launches)
-            try:
-                judged, _, findings, _ = tried(trial, case, variant)
-            finally:
-                backend.emulator.traced = None
-            taken["reason"] = judged.get("reason", "")
-            taken["launches"] = [_launch(launch, [str(path) for path in trial.files]) for launch in launches]
+            taken, findings = take(trial)
+            picture.update(taken)
     name_print_storm(findings)
-    return {**taken, "findings": findings}
+    return {**picture, "findings": findings}
+
+
+def take(trial: Trial) -> tuple[Picture, list[Finding]]:
+    """case, reason and launches of a picture, and what was found on the way."""
+    case, variant = counted_case(trial.operation, trial.rung), trial.exercise.variants[0]
+    launches: list[Any] = []
+    emulator = trial.backend.emulator
+    emulator.traced = partial(_chosen, launches)
+    try:
+        judged, _, findings, _ = tried(trial, case, variant)
+    finally:
+        emulator.traced = None
+    files = [str(path) for path in trial.files]
+    shown = [_launch(launch, files) for launch in launches]
+    return {"case": name_of(case, variant), "reason": judged.get("reason", ""), "launches": shown}, findings
 
 
 def _chosen(launches: list[Any], launch: Any) -> list[tuple[int, int]]:
