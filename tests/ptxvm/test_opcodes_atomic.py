@@ -36,6 +36,10 @@ ATOMICS = [
     *each("atom.global.{cta gpu sys}.{add.u32 max.s32}"),
     *each("atom.global.gpu.acq_rel.{add.f32 add.u32 exch.b32}"),
     *each("atom{.global.acq_rel.gpu.cas .relaxed.cas .relaxed.global.cas}.b32"),
+    *each("atom.{add max min}.{acquire acq_rel}.cta.u32"),
+    *each("atom.add.{acquire acq_rel}.cta.{u64 f64}"),
+    *each("atom.{or xor exch cas}.{acquire acq_rel}.cta.b32"),
+    *each("atom.add.{relaxed.cta.u32 relaxed.cta.u64 release.cta.u64 acquire.gpu.u64}"),
     *each("atom{.add.release.gpu .relaxed.sys.shared.add}.u32"),
 ]
 REDUCTIONS = [

@@ -48,7 +48,7 @@ EXITS = ("ret", "exit")
 FENCES = (
     "membar.cta", "membar.gl", "membar.sys", "membar.proxy.alias", "fence.proxy.alias",
     "fence.acquire.gpu", "fence.sys", "pmevent 7",
-    "fence.acq_rel.cta", "fence.acq_rel.gpu", "fence.sc.sys",
+    "fence.acq_rel.cta", "fence.acq_rel.gpu", "fence.sc.sys", "fence.sc.cta", "fence.sc.gpu",
     "nanosleep.u32 20", "nanosleep.u32 %lane",
 )  # fmt: skip
 

@@ -17,7 +17,20 @@ from tests.ptxvm.spaces_kernel import LANES, WINDOW, ZONE, Spaces
 OLD = 0x5A5A
 SHAPES = ("uniform", "block", "thread", "both")
 TYPES = ("b8", "u8", "s8", "b16", "u16", "s16", "b32", "u32", "s32", "f32", "b64", "u64", "s64", "f64")
-VECTORS = ("v2.b8", "v4.u8", "v2.u16", "v4.b16", "v2.b32", "v2.f32", "v4.b32", "v4.u32", "v4.f32", "v2.b64", "v2.f64")
+VECTORS = (
+    "v2.b8",
+    "v4.u8",
+    "v2.u16",
+    "v4.b16",
+    "v2.b32",
+    "v2.f32",
+    "v2.u32",
+    "v4.b32",
+    "v4.u32",
+    "v4.f32",
+    "v2.b64",
+    "v2.f64",
+)
 ALL = " ".join((*TYPES, *VECTORS))
 SPACES = ("shared", "local", "global", "const")
 POINTS = ("global", "in_shared", "in_local")
@@ -38,6 +51,7 @@ LOADS = [
     *((o, "global") for o in each("ld.acquire.{cta gpu}.global.{u32 u64}")),
     *((o, "global") for o in each("ld.{acquire.gpu volatile}.u32")),
     *((o, "shared") for o in each("ld.{volatile relaxed.cta acquire.cta}.shared.u32")),
+    *((o, "mixed") for o in each("ld.{relaxed acquire}.cta.{b32 b64}")),
     *((o, "global") for o in each("ldu.global.{u32 v4.f32}")),
 ]
 STORES = [
@@ -49,6 +63,7 @@ STORES = [
     *((o, "mixed") for o in each("st.{b8 u32 f64 v2.f32}")),
     *((o, "global") for o in each("st.global{.wb .cg .cs .wt}.{f32 v4.f32}")),
     *((o, "global") for o in each("st.{volatile weak relaxed.gpu release.gpu release.sys}.global.{u32 u64}")),
+    *((o, "mixed") for o in each("st.{relaxed release}.cta.{b32 b64}")),
     *((o, "shared") for o in each("st.{volatile relaxed.cta release.cta}.shared.u32")),
 ]
 CASES = [*((shape, "") for shape in SHAPES), ("both", "@%p "), ("thread", "@!%p ")]
