@@ -27,7 +27,10 @@ KINDS: dict[str, tuple[str, str]] = {
     "broken mbarrier": ("fault", "mbarrier.init, its count, and who arrives"),
     "foreign tensor map": ("fault", "how the tensor map was made"),
     "wrong argument type": ("fault", "the scalar arguments of the launch: np.float32(x) for a float parameter"),
-    "race": ("fail", "which barrier stands between these two lines"),
+    "race": (
+        "fail",
+        "which barrier stands between these two lines; between two blocks none does, only an atomic or a second launch",
+    ),
     "uninitialised read": ("fail", "who writes this word, and what must be complete before it is read"),
     "missing wait": ("fail", "the wait that must come before this line"),
     "barrier after early return": (

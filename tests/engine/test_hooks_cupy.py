@@ -223,7 +223,10 @@ def test_numbers_that_do_not(emulator, module, position, value, passed):
     out = torch.zeros(7, dtype=torch.float64)
     with pytest.raises(ptxvm.Fault, match=re.escape(passed)) as caught:
         module.get_function("numbers")((1,), (1,), (*with_one(position, value), asarray(out)))
-    assert (caught.value.finding.kind, caught.value.finding.object) == ("wrong argument type", f"argument {position}")
+    assert (caught.value.finding.kind, caught.value.finding.object) == (
+        "wrong argument type",
+        f"argument {'fidbcsq'[position]}",
+    )
     assert (out == 0).all()
 
 

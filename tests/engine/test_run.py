@@ -312,6 +312,23 @@ def test_json_stands_alone_on_stdout(checkout, script):
     assert sum(line["sectors"] for line in row["lines"]) == 32
 
 
+def test_an_argument_that_is_refused_is_in_the_report(checkout, script):
+    path = script("""
+        import cupy
+        code = 'extern "C" __global__ void filled(float* out, float value) { out[threadIdx.x] = value; }'
+        filled = cupy.RawKernel(code, "filled")
+        try:
+            filled((1,), (8,), (cupy.zeros(8, cupy.float32), 0.5))
+        except Exception as error:
+            print(type(error).__name__)
+    """)
+    done = checkout.run("run", path)
+    assert (done.code, done.out) == (errors.WRONG, "Fault\n")
+    assert row_of(report_of(done), "filled") == ["filled", "cupy", "1", "8", "1", "1 finding"]
+    assert "wrong argument type: a Python float is passed as 8 bytes" in done.err
+    assert "\n  argument value\n" in done.err
+
+
 def test_what_cannot_be_executed_is_said_and_is_no_success(checkout, script):
     path = script("""
         import cupy

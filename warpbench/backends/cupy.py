@@ -215,9 +215,13 @@ class _Function:
         args = list(args)
         names = self.parameters if len(self.parameters) == len(args) else [f"argument {i}" for i in range(len(args))]
         packed = [_pack(emulator, arg, i, name) for i, (arg, name) in enumerate(zip(args, names, strict=True))]
-        lints = _check_scalars(self.kernel, args)
         size = dim3([max(1, n) for n in grid]), dim3([max(1, n) for n in block])  # an empty grid launches one block
         launch = Launch("cupy", self.name, self.entry, ptx, emulator.arch, *size, int(shared_mem))
+        try:
+            lints = _check_scalars(self.kernel, args, self.parameters)
+        except ptxvm.Fault as fault:
+            emulator.refused(launch, fault)
+            raise
         emulator.launch(launch, packed, cooperative=self.module.cooperative, lints=lints)
 
 
@@ -281,13 +285,14 @@ _READS = {
 }  # fmt: skip
 
 
-def _check_scalars(kernel: Any, args: Sequence[Any]) -> list[Finding]:
+def _check_scalars(kernel: Any, args: Sequence[Any], names: Sequence[str]) -> list[Finding]:
     """Faults for numbers that the kernel reads as another number; a lint for an int of which it reads one half."""
     lints = []
     for i, (parameter, arg) in enumerate(zip(kernel.params, args, strict=False)):
         given = _scalar(arg)
         if given is None or given.dtype.kind not in "biuf" or parameter.type not in _READS:
             continue
+        which = f"argument {names[i] if len(names) == len(args) else i}"
         have, takes = given.dtype.itemsize, np.dtype(_READS[parameter.type])
         name = f"a Python {type(arg).__name__}" if given is not arg else f"np.{given.dtype.name}"
         passed = f"{name} is passed as {have} byte{'s' if have > 1 else ''}"
@@ -300,11 +305,9 @@ def _check_scalars(kernel: Any, args: Sequence[Any]) -> list[Finding]:
         elif not _same(given, np.frombuffer(given.tobytes(), takes, 1)[0]):
             wrong = f"{passed}; {parameter_is}, and would read another number"
         if wrong:
-            raise ptxvm.Fault(wrong_argument("wrong argument type", wrong, f"argument {i}"))
+            raise ptxvm.Fault(wrong_argument("wrong argument type", wrong, which))
         if type(arg) is int and have > takes.itemsize:
-            lints.append(
-                wrong_argument("wide argument", f"{passed}; {parameter_is}, and reads a part", f"argument {i}")
-            )
+            lints.append(wrong_argument("wide argument", f"{passed}; {parameter_is}, and reads a part", which))
     return lints
 
 

@@ -175,6 +175,13 @@ class Emulator:
                     self.watch(launch, self._apart)
         return launch
 
+    def refused(self, launch: Launch, fault: ptxvm.Fault) -> None:
+        """A hook has refused a launch for what is wrong with its arguments: tell the watcher."""
+        if self.watch is not None:
+            launch.report = ptxvm.Report(launch.kernel, launch.grid, launch.block)
+            launch.report.faults.append(fault.finding)
+            self.watch(launch, self._apart)
+
     def _run(self, launch: Launch, kernel: ptxvm.Kernel, args: Sequence[Any], cooperative: bool) -> ptxvm.Report:
         """Run some blocks or, where these wait for others, all of them."""
         blocks = self._sample(launch.grid, cooperative)
