@@ -92,6 +92,10 @@ def element_index(offset: int, shape: Sequence[int], strides: Sequence[int], ite
     return tuple(index) if 0 <= offset < itemsize else None
 
 
+# Where `allocate` begins to look: (how many allocations lie below, first byte, bytes for which there is no room below).
+_FROM_START = (0, NULL_BYTES, 0)
+
+
 class Arena:
     """The bytes and their owners. `capacity` bytes are reserved and committed by the system as they are touched."""
 
@@ -102,13 +106,15 @@ class Arena:
         self._starts: list[int] = []
         self._by_start: dict[int, Allocation] = {}
         self._reserved_end = 0
+        self._search = _FROM_START
 
     def allocate(self, size: int, **description: object) -> Allocation:
         """Reserve `size` bytes. Raises LaunchError when the arena is full."""
-        start = NULL_BYTES
-        for taken in self._starts:
+        index, start, least = self._search if _round(size) >= self._search[2] else _FROM_START
+        for taken in self._starts[index:]:
             if start + size + ALIGNMENT <= taken:
                 break
+            index += 1
             start = max(start, _round(self._by_start[taken].end + ALIGNMENT))
             if self._by_start[taken].reserved:
                 start = max(start, _round(self._reserved_end + ALIGNMENT))
@@ -118,23 +124,27 @@ class Arena:
                 "Nothing was launched. Use smaller tensors, or Device(memory_bytes=...)."
             )
         allocation = Allocation(start, size, **description)  # type: ignore[arg-type]
-        insort(self._starts, start)
+        self._starts.insert(index, start)
         self._by_start[start] = allocation
+        self._search = (index + 1, _round(start + size + ALIGNMENT), max(least, _round(size)))
         return allocation
 
     def reserve(self, size: int, name: str) -> tuple[int, int]:
         """Keep some bytes for blocks that are given out by `adopt`: where such may begin, and where they must end."""
         region = self.allocate(size, name=name)
         region.bytes, region.reserved, self._reserved_end = 0, True, region.start + size
+        self._search = _FROM_START
         return region.start + ALIGNMENT, region.start + size
 
     def adopt(self, allocation: Allocation) -> None:
         """Take up an allocation in reserved bytes."""
+        self._search = _FROM_START
         insort(self._starts, allocation.start)
         self._by_start[allocation.start] = allocation
 
     def free(self, allocation: Allocation) -> None:
         """Give the bytes back; a kernel that touches them afterwards is out of bounds."""
+        self._search = _FROM_START
         self._starts.remove(allocation.start)
         del self._by_start[allocation.start]
 

@@ -1,12 +1,13 @@
 """Allocations never touch, and an address is described in the tensor's own coordinates."""
 
+import random
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptxvm.arena import ALIGNMENT, NULL_BYTES, Arena, contiguous, element_index
+from ptxvm.arena import ALIGNMENT, NULL_BYTES, Allocation, Arena, contiguous, element_index
 from ptxvm.errors import LaunchError
 
 
@@ -79,3 +80,21 @@ def test_describing_an_address_of_a_vector(element, text):
     arena = Arena(1 << 16)
     v = arena.allocate(40, name="v", dtype="<f4", shape=(10,))
     assert v.describe(v.start + 4 * element) == text
+
+
+def test_the_first_gap_that_is_wide_enough_is_taken() -> None:
+    """Also after some were given back: where a search begins is remembered, and must not pass a gap over."""
+    rng, arena = random.Random(4), Arena(1 << 22)
+    alive: list[Allocation] = []
+    for _ in range(400):
+        if alive and rng.random() < 0.4:
+            arena.free(alive.pop(rng.randrange(len(alive))))
+            continue
+        size = rng.choice((1, 500, 512, 513, 3000, 9000))
+        taken = sorted((a.start, a.end) for a in alive)
+        starts = [NULL_BYTES, *(-(-(end + ALIGNMENT) // ALIGNMENT) * ALIGNMENT for _, end in taken)]
+        free = [
+            s for s, (begin, _) in zip(starts, [*taken, (1 << 22, 0)], strict=True) if s + size + ALIGNMENT <= begin
+        ]
+        alive.append(arena.allocate(size))
+        assert alive[-1].start == free[0]
