@@ -115,7 +115,7 @@ def fitted(lines: Iterable[str]) -> list[str]:
     out: list[str] = []
     for line in lines:
         indent = " " * (len(line) - len(line.lstrip()) + 4)
-        whole = len(line) <= width()
+        whole = len(line) <= width() or "\x1b" in line  # a picture fits, colours take no room
         out += [line] if whole else textwrap.wrap(line, width(), subsequent_indent=indent)
     return out
 
