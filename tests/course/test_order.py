@@ -97,6 +97,7 @@ def test_a_sum_whose_bits_depend_on_the_order_is_found_though_its_values_are_rig
     assert "in the usual order and in a shuffled one" in one["evidence"][1]
 
 
+@pytest.mark.slow
 def test_values_that_are_wrong_in_one_order_and_others_in_another_are_c4_not_c1(judged):
     assert judged(FIRST_COMES)["findings"][0]["code"] == "C4"
 

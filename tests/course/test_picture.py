@@ -148,6 +148,7 @@ def test_the_picture_of_the_learners_own_kernel(course):
     assert {(s["block"], s["warp"]) for s in load["steps"]} == {(0, 0), (0, 1), (7, 0), (7, 1)}
 
 
+@pytest.mark.slow
 def test_a_kernel_that_is_stopped_is_drawn_to_there(learn, root):
     path = root / "01_threads" / "guard_the_tail.py"
     path.write_text(path.read_text().replace("out[i] = x[i] + y[i]", "out[i] = x[i] + y[i + 1]"))

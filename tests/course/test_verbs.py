@@ -102,6 +102,7 @@ def test_what_was_changed_is_shown(course):
     assert "+    if i < out.size:" in lines
 
 
+@pytest.mark.slow
 def test_other_architectures_and_other_inputs(course):
     exercise = course.pick(FIRST)
     write(exercise, RIGHT)
@@ -205,6 +206,7 @@ class Terminal:
         os.write(self.end, keys.encode())
 
 
+@pytest.mark.slow
 def test_the_keys_of_watch_mode(root):
     terminal = Terminal(root, FIRST, "--manual-run")
     try:
