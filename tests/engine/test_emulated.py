@@ -10,6 +10,8 @@ import os
 import re
 import subprocess
 import sys
+import threading
+import time
 import weakref
 from types import SimpleNamespace
 
@@ -233,6 +235,30 @@ def test_a_part_of_a_grid_and_whoever_watches(emulator, copy):
         emulator.watch = emulator.blocks = None
     assert seen == [(4, True, False), (None, True, True), (None, False, False)]
     assert out.view(10, 32).any(1).nonzero().flatten().tolist() == [0, 2, 5, 7]
+
+
+def test_threads_launch_one_after_another(emulator, copy, monkeypatch):
+    inside, most = [], []
+    real = emulator.device.launch
+
+    def launch(*args, **options):
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.01)
+        report = real(*args, **options)
+        inside.pop()
+        return report
+
+    monkeypatch.setattr(emulator.device, "launch", launch)
+    x, outs = torch.rand(64), [torch.zeros(64) for _ in range(3)]
+    copy("numba", 2, x, outs[0])
+    threads = [threading.Thread(target=copy, args=("numba", 2, x, out)) for out in outs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 4
+    assert all(torch.equal(out, x) for out in outs)
 
 
 def test_blocks_that_wait_for_others_are_run_with_all_of_them(emulator):

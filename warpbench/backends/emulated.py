@@ -11,6 +11,7 @@ import contextlib
 import math
 import operator
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -97,6 +98,7 @@ class Emulator:
         self._named: list[tuple[str, Any]] = []
         self._shown: dict[int, tuple[Any, ptxvm.Pointer]] = {}  # by address on the host: see `show`
         self._apart = False
+        self._one = threading.Lock()  # a script's threads launch one after another, as on one stream
 
     @property
     def capability(self) -> tuple[int, int]:
@@ -157,7 +159,7 @@ class Emulator:
             return launch
         if self.traced is not None:
             launch.trace = ptxvm.Trace(self.traced(launch))
-        with self._bound(args) as bound:
+        with self._one, self._bound(args) as bound:
             try:
                 launch.report = self._run(launch, module.kernel(launch.entry), bound, cooperative)
             except ptxvm.Fault as fault:
