@@ -169,6 +169,15 @@ records = np.zeros(3, np.dtype([("a", np.float64), ("b", np.float64)]))
 named[1, 1](records[1])
 assert records["b"].tolist() == [0, 1, 0]
 assert cuda.to_device(np.arange(6.0).reshape(2, 3)).T.shape == (3, 2)
+assert int(cuda.external_stream(7)) == 7 and int(cuda.stream()) == 0 and cuda.detect()
+assert isinstance(np.add(d_y, 1), np.ndarray) and type(np.sqrt(d_y)) is np.ndarray, "NumPy gives arrays of the host"
+assert type(np.concatenate([d_y, d_y])) is np.ndarray and d_y.__cuda_array_interface__["data"][0] == d_y.device_pointer
+try:
+    cuda.to_device(np.zeros((4, 4))[:, ::2])
+except ValueError as error:
+    assert "not contiguous" in str(error)
+else:
+    raise SystemExit("Numba copies whole pieces of memory only")
 states = cuda.device_array((2, 3), order="F")
 assert states.is_f_contiguous() and states.copy_to_host().flags.f_contiguous
 """

@@ -6,6 +6,7 @@ A device array is a copy, as on a card: what a kernel writes into it is seen on 
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 import types
 from collections.abc import Iterator
@@ -126,10 +127,11 @@ def _on_host(value: Any) -> Any:
 class Stream:
     """A stream on which every launch is complete when it returns."""
 
-    handle = 0
+    def __init__(self, handle: int = 0) -> None:
+        self.handle = handle
 
     def __int__(self) -> int:
-        return 0
+        return self.handle
 
     def synchronize(self) -> None: ...
     def add_callback(self, callback: Any, arg: Any = None) -> None:
@@ -172,12 +174,12 @@ def install(card: Card) -> None:
         "mapped_array_like": device_array_like, "managed_array": device_array,
         "as_cuda_array": as_cuda_array, "is_cuda_array": is_cuda_array, "pinned": scope, "mapped": _mapped,
         "stream": Stream, "default_stream": Stream, "legacy_default_stream": Stream,
-        "per_thread_default_stream": Stream, "external_stream": lambda pointer: Stream(),
+        "per_thread_default_stream": Stream, "external_stream": Stream,
         "event": lambda timing=True: Event(),
         "event_elapsed_time": lambda start, end: start.elapsed_time(end), "synchronize": nothing,
         "is_available": lambda: True, "is_supported_version": lambda: True, "select_device": lambda number: device,
         "get_current_device": lambda: device, "list_devices": lambda: devices, "close": nothing,
-        "detect": lambda: bool(print(f"Found 1 CUDA devices\nid 0    {card.name}    [SUPPORTED]")) or True,
+        "detect": functools.partial(_detect, card),
         "current_context": lambda number=None: context, "gpus": devices, "defer_cleanup": scope,
         "profile_start": nothing, "profile_stop": nothing, "profiling": scope,
     }  # fmt: skip
@@ -186,7 +188,7 @@ def install(card: Card) -> None:
         if hasattr(api, name):
             setattr(api, name, one)
     driver.driver.get_device = lambda number=0: device
-    driver._to_core_stream = lambda stream: stream
+    driver._to_core_stream = lambda stream: stream or Stream()
     contexts.get_context = ours["current_context"]
     devicearray.DeviceNDArray = DeviceNDArray
     devicearray.is_cuda_ndarray = lambda array: isinstance(array, DeviceNDArray)
@@ -242,6 +244,12 @@ def _mapped(*arrays: Any, **options: Any) -> Iterator[Any]:
     """`with cuda.mapped(a) as d`: the host's memory, seen from the card."""
     found = [array.view(DeviceNDArray) for array in arrays]
     yield found[0] if len(found) == 1 else found
+
+
+def _detect(card: Card) -> bool:
+    """`cuda.detect()`"""
+    print(f"Found 1 CUDA devices\nid 0    {card.name}    [SUPPORTED]")
+    return True
 
 
 # -- the device ----------------------------------------------------------------------------------------------------
