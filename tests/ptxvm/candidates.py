@@ -256,7 +256,8 @@ ASYNCHRONOUS: list[Row] = [
         "{- .shared .shared::cta}.b64",
         "%p0, [%d9], <%r1 1>",
     ),
-    ("mbarrier.try_wait{- .parity}{- .shared}.b64", "%p0, [%d9], <%r1 %d1>, %r2"),
+    ("mbarrier.try_wait{- .shared}.b64", "%p0, [%d9], %d1, %r2"),
+    ("mbarrier.try_wait.parity{- .shared}.b64", "%p0, [%d9], %r1, %r2"),
     ("mbarrier.pending_count.{b64 b32}", "%r0, %d1"),
     ("cp.async.bulk.commit_group", ""),
 ]  # fmt: skip

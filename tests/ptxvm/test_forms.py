@@ -58,6 +58,14 @@ def test_a_sample(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("target", ["sm_80", "sm_90", "sm_120"])
+@pytest.mark.parametrize("family", TOGETHER)
+def test_nothing_is_taken_beyond_ptxas_elsewhere(family: str, target: str, tmp_path: Path) -> None:
+    """What is missing for newer cards is no concern of this file."""
+    assert split(family, target, tmp_path, 3)[2] == set()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_ptxvm_takes_what_ptxas_takes(family: str, tmp_path: Path) -> None:
     """And the README says of how many statements that is so."""
