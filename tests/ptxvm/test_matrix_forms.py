@@ -121,6 +121,17 @@ def test_ptxvm_takes_what_ptxas_takes(target: str, tmp_path: Path) -> None:
     assert any(UNDESCRIBED.fullmatch(o) for o in ours - theirs)
 
 
+@pytest.mark.slow
+def test_the_readme_says_how_many_are_executed(tmp_path: Path) -> None:
+    products = [o for o in CANDIDATES if not o.startswith(("wmma.load", "wmma.store"))]
+    row = []
+    for target in ("sm_75", "sm_86", "sm_89"):
+        ours, theirs = refused(target, products, tmp_path)
+        row.append(f"{len(products) - len(ours)} of {len(products) - len(theirs)}")
+    readme = Path(ptxvm.__file__).parent / "README.md"
+    assert f"| matrix products | {' | '.join(row)} |" in readme.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("target", [pytest.param("sm_75", marks=pytest.mark.slow), "sm_80"])
 def test_fragments_too(target: str, tmp_path: Path) -> None:
     moves = [o for o in CANDIDATES if o.startswith(("wmma.load", "wmma.store")) and ".global." in o]
