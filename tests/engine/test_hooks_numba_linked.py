@@ -126,6 +126,31 @@ def test_an_exception_in_a_kernel_is_raised(emulator):
     cuda.jit(refused)[2, 32](x)
 
 
+def test_a_kernel_and_its_device_functions_with_debug(emulator):
+    """Each is a text of its own then."""
+    from numba import cuda
+
+    @cuda.jit(device=True, debug=True, opt=False)
+    def one_more(x):
+        return x + 1
+
+    @cuda.jit(device=True, debug=True, opt=False)
+    def two_more(x):
+        return one_more(one_more(x))
+
+    @cuda.jit(debug=True, opt=False)
+    def counted(x):
+        i = cuda.grid(1)
+        x[i] = two_more(x[i])
+
+    x = np.arange(32)
+    with emulator.record({}) as launches:
+        counted[1, 32](x)
+    assert x.tolist() == list(range(2, 34))
+    assert launches[0].report.ok
+    assert counted.get_regs_per_thread().popitem()[1] > 0, "ptxas takes the text as it is linked"
+
+
 def test_arguments_of_other_kinds(emulator):
     from numba import cuda
 

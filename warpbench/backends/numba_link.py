@@ -74,6 +74,10 @@ _DECLARED = re.compile(r"\.extern \.func\s*(?:\([^()]*\)\s*)?(\w+)\s*\([^()]*\)\
 _DEFINED = re.compile(
     r"^(?:\.(?:visible|weak)\s+)?\.func\s*(?:\([^()]*\)\s*)?([\w$]+)\s*\([^()]*\)[^;{]*\{", re.MULTILINE
 )
+_COMMON = re.compile(r"^[ \t]*\.common\b[^;]*;", re.MULTILINE)  # a variable that several texts may declare
+_FILE = re.compile(r"\.file\s+(\d+)\s+(\"[^\"\n]*\")[^\n]*")
+_SECTION = re.compile(r"^[ \t]*\.section\b[^{]*\{[^}]*\}", re.MULTILINE)
+_INLINED = re.compile(r",\s*function_name\s+[^\n]*")
 _HEAD = re.compile(r"^\.(?:version|target|address_size)\b.*\n", re.MULTILINE)
 _VERSION = re.compile(r"^\.version (\d+)\.(\d+)", re.MULTILINE)
 
@@ -87,11 +91,38 @@ def linked(ptx: str, others: Iterable[str] = ()) -> str:
         return _DECLARED.sub(lambda one: _RUNTIME.get(one[1], one[0]), ptx)
     version = max((int(a), int(b)) for text in texts for a, b in _VERSION.findall(text))
     head = "".join(_HEAD.findall(texts[0])[:3])
-    body = "\n".join(_HEAD.sub("", text) for text in reversed(texts))  # what is called comes before who calls it
-    body = _once(body)
+    files: dict[str, int] = {}
+    bodies = [_numbered(_HEAD.sub("", text), files, first=text is texts[0]) for text in texts]
+    body = _once("\n".join(reversed(bodies)))  # what is called comes before who calls it
+    for pattern in (_COMMON, _FILE):
+        body = _each_once(pattern, body)
     known = {found[1] for found in _DEFINED.finditer(body)}
     body = _DECLARED.sub(lambda one: "" if one[1] in known else _RUNTIME.get(one[1], one[0]), body)
     return _VERSION.sub(".version {}.{}".format(*version), head, count=1) + body
+
+
+def _numbered(text: str, files: dict[str, int], first: bool) -> str:
+    """A text with the numbers of its source files as all texts together have them. Only the first one keeps its debug
+    sections, whose labels are alike in all.
+    """
+    if not first:
+        text = _SECTION.sub("", text)
+        text = _INLINED.sub("", text)
+    table = {found[1]: str(files.setdefault(found[2], len(files) + 1)) for found in _FILE.finditer(text)}
+    text = _FILE.sub(lambda one: f".file {table[one[1]]} {one[2]}", text)
+    return re.sub(r"(\.loc\s+|inlined_at\s+)(\d+)", lambda one: one[1] + table.get(one[2], one[2]), text)
+
+
+def _each_once(pattern: re.Pattern[str], text: str) -> str:
+    """Of pieces that are alike the first one."""
+    seen: set[str] = set()
+
+    def keep(found: re.Match[str]) -> str:
+        new = found[0] not in seen
+        seen.add(found[0])
+        return found[0] if new else ""
+
+    return pattern.sub(keep, text)
 
 
 def _once(text: str) -> str:
