@@ -50,7 +50,7 @@ def test_what_is_put_in_place_of_the_result_dies_of_its_values(course, name, mut
 def test_codes_that_are_relied_on_are_shown_to_come(course):
     assert dev.unproved(course) == []
     course.exercises[0] = replace(course.exercises[0], checks=("P3<=1",), hints_for={"M8": "?"})
-    for path in (course.root.parent / "tests" / "wrong").rglob("*.py"):
+    for path in (course.root.parent / "tests" / "wrong" / "exercises").rglob("*.py"):
         path.unlink()
     problems = dev.unproved(course)
     assert f"{course.exercises[0].id}: nothing in tests/wrong dies with P3" in problems

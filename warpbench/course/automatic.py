@@ -49,7 +49,7 @@ def {id}(*arguments, **options):
 
 
 def text(exercise: Exercise, solution: str, name: str) -> str | None:
-    """The solution's first file as a mutant; None where it means nothing: integers have no lower precision."""
+    """The solution's module as a mutant; None where it means nothing: integers have no lower precision."""
     operation = catalogue.operations()[exercise.operation]
     shape = operation.shapes.ragged[0] if operation.shapes.ragged else operation.shapes.tiny[0]
     outputs = operation.outputs(shape, "f32").values()

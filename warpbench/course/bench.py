@@ -82,7 +82,8 @@ def _mirror(exercise: Exercise, root: Path) -> Path:
     (folder / "op.py").write_text(story + ladder, encoding="utf-8")
     (folder / "__init__.py").touch()
     for name in exercise.files:
-        target = f"in_{exercise.dsl}.py" if name == exercise.files[0] and name.endswith(".py") else name
+        own = Path(name).stem == Path(exercise.module).stem  # a .cu is found by the name of its .py
+        target = f"in_{exercise.dsl}{Path(name).suffix}" if own else name
         shutil.copy(exercise.path(name), folder / target)
     return root
 

@@ -49,6 +49,11 @@ class Exercise:
     predict_of: str = ""
     root: Path = Path()
 
+    @property
+    def module(self) -> str:
+        """The file that defines the function: the .py."""
+        return next((file for file in self.files if file.endswith(".py")), self.files[0])
+
     def path(self, file: str = "") -> Path:
         """The file that the learner edits."""
         return self.root / self.part / (file or self.files[0])

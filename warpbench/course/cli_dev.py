@@ -17,6 +17,28 @@ def dev_root() -> None:
     """For authors of exercises."""
 
 
+@app.command("new", epilog=examples("dev new my_exercise --part 01_threads --dsl numba --operation axpy"))
+def dev_new(
+    context: typer.Context,
+    exercise: Annotated[str, typer.Argument(metavar="ID", help="its id: snake case, for its idea")],
+    part: Annotated[str, typer.Option("--part", metavar="PART", help="the folder that it belongs to")],
+    dsl: Annotated[str, typer.Option("--dsl", metavar="DSL", help="numba, cupy or triton")],
+    operation: Annotated[str, typer.Option("--operation", metavar="OP", help="of `warpbench list`")],
+    as_json: Json = False,
+) -> int:
+    """Begin an exercise: a solution with a hole, what is cut from it, and a row in the catalogue."""
+    from warpbench.course import scaffold
+
+    with course_of(context) as course:
+        written = scaffold.new(course, exercise, part, dsl, operation)
+    if as_json:
+        return emit({"written": [str(path) for path in written]})
+    for path in written:
+        print(f"written: {short(path)}")
+    print(f"Fill in the texts, then: warpbench learn dev cut {exercise}, and dev check {exercise} --mutants")
+    return errors.OK
+
+
 @app.command("cut", epilog=examples("dev cut guard_the_tail", "dev cut all"))
 def dev_cut(
     context: typer.Context,

@@ -109,10 +109,10 @@ def prove(course: Course, exercise: Exercise, with_mutants: bool) -> Proof:
 
 def automatic_mutant(course: Course, exercise: Exercise, solution: Mapping[str, str], name: str) -> list[str]:
     """What is wrong with the death of an automatic mutant (`automatic.NAMES`): it must die of its values."""
-    text = automatic.text(exercise, solution[exercise.files[0]], name)
+    text = automatic.text(exercise, solution[exercise.module], name)
     if text is None:
         return []
-    found = course.check_texts(exercise, {**solution, exercise.files[0]: text})
+    found = course.check_texts(exercise, {**solution, exercise.module: text})
     code = found["findings"][0]["code"] if found["findings"] else None
     if code in ("C1", "C2", "C3") or (code == "C4" and "C4" in exercise.checks):
         return []
@@ -120,14 +120,17 @@ def automatic_mutant(course: Course, exercise: Exercise, solution: Mapping[str, 
 
 
 def unproved(course: Course) -> list[str]:
-    """Codes that an exercise relies on and that no wrong answer dies with: nothing shows that they come."""
+    """Codes that an exercise relies on and that no wrong answer dies with: nothing shows that they come.
+
+    Empty in a checkout without its tests.
+    """
     files = [path for path in (course.root.parent / "tests" / "wrong").rglob("*") if path.suffix in (".py", ".cu")]
     firsts = [path.read_text(encoding="utf-8").partition("\n")[0] for path in files]
     shown = {found["code"] for first in firsts if (found := EXPECTS.match(first))} | {
         e.fails_with for e in course.exercises
     }
     problems = []
-    for e in course.exercises:
+    for e in course.exercises if files else ():
         codes = [*e.hints_for, *(figures.parse(text).code for text in e.checks)]
         problems += [
             f"{e.id}: nothing in tests/wrong dies with {code}" for code in dict.fromkeys(codes) if code not in shown

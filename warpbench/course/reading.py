@@ -47,7 +47,7 @@ def read(exercise: Exercise, files: Sequence[Path], marks: bool) -> tuple[Callab
         if changed:
             return None, [changed]
     try:
-        module = _load(exercise, files[0])
+        module = _load(exercise, next(path for path in files if path.name == exercise.module))
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in NEEDED:
             raise missing_package(error.name) from None
@@ -58,7 +58,7 @@ def read(exercise: Exercise, files: Sequence[Path], marks: bool) -> tuple[Callab
         return None, [raised(exercise, error, files)]
     function = getattr(module, exercise.id, None)
     if not callable(function):
-        return None, [finding("E2", exercise, files[0].name, f"it defines no function `{exercise.id}`")]
+        return None, [finding("E2", exercise, exercise.module, f"it defines no function `{exercise.id}`")]
     return function, []
 
 
