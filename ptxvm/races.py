@@ -9,9 +9,9 @@ atomics": that they really order the two is not verified.
 An atomic that does not say so is relaxed: it releases nothing without a fence.
 
 Two atomics do not race with each other, nor do two lanes of one atomic instruction; a `relaxed`, `acquire` or `release`
-access counts as one, in global memory also a `volatile` one. What they order within a block is kept
-(`signals.py`). Two lanes of one store that hit one word do race, also with equal values: which one stays is not
-defined.
+access counts as one, in global memory also a `volatile` one. What they order within a block is kept (`signals.py`).
+Two lanes of one store that hit one word race if their values differ: which one stays is not defined. Triton lets all
+lanes store what each has summed up, in an order of its own: values that differ in their last bits are such a race.
 
 A thread whose copy of a word goes nowhere does not race for it (`spares.py`).
 
@@ -364,7 +364,7 @@ class RaceDetector:
             their_cta = my_cta = self._base + (0 if shadow.uniform else int(cells[0]) // shadow.cells)
         space = e.access.space
         if number == e.number:
-            detail = f"two threads write one word of {space} memory in one instruction"
+            detail = f"two threads write different values to one word of {space} memory in one instruction"
         elif their_cta != my_cta:
             order = "which nothing orders" if kind == "race" else "which an atomic or a fence may order"
             detail = f"{earlier} and {later} of one word of {space} memory by two blocks, {order}"

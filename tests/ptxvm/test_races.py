@@ -188,7 +188,7 @@ def test_two_lanes_that_store_to_one_word_race_even_with_one_value():
     w = Watch(threads=32)
     w.touch("store", lambda c, t: 4 * (t // 4))
     (fact,) = w.facts()
-    assert fact.detail == "two threads write one word of shared memory in one instruction"
+    assert fact.detail == "two threads write different values to one word of shared memory in one instruction"
     assert fact.count == 2 * 24, "of four lanes one is left"
 
 
