@@ -58,6 +58,25 @@ def test_what_a_file_does_is_told(course, change, code, words):
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("if i < out.size:", "if i < n:", "if i < n:", "name 'n' is not defined"),
+        ("out[i] = x[i] + y[i]", "cuda.syncthread()", "cuda.syncthread()", "has no attribute 'syncthread'"),
+        ("i < out.size", "i < out.numel()", "if i < out.numel():", "Unknown attribute 'numel'"),
+        ("= x[i] + y[i]", "= x + y", "", "has not the type of one element"),
+    ],
+)
+def test_what_a_compiler_says_is_told_at_the_line_it_means(course, old, new, line, words):
+    verdict = answer(course, lambda text: text.replace(old, new))
+    code, text = told(verdict)
+    first = verdict["findings"][0]
+    assert code == "E2"
+    assert words in text
+    assert "site-packages" not in text
+    assert first["evidence"][0].startswith(f"line {first['lines'][0]}: {line}")
+
+
+@pytest.mark.parametrize(
     ("change", "words"),
     [
         (before("while True: pass"), "did not end within 2 s"),

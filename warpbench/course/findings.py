@@ -13,6 +13,7 @@ A *finding* is a dict, plain data for JSON:
 
 from __future__ import annotations
 
+import ast
 import linecache
 import re
 from collections.abc import Sequence
@@ -78,7 +79,7 @@ def translated(exercise: Exercise, found: engine.Finding, files: Sequence[Path],
     if found["other"]:
         lines += [found["other"]["line"]] if found["other"]["line"] else []
         evidence = [found["detail"], *(f"{_who(side)}{_at_line(side)}" for side in (found, found["other"]))]
-        evidence += [_object(found)] if found["object"] else []
+        evidence += [f"the word: {_object(found)}"] if found["object"] else []
     elif found["line"]:
         more = f"   ({found['count']:,} threads of the launch do)" if found["count"] > 1 and found["thread"] else ""
         evidence.append(f"line {found['line']}: {found['text']}{more}")
@@ -143,10 +144,22 @@ def _spoken_of(text: str, files: Sequence[Path]) -> tuple[str, int] | None:
         named = re.findall(rf'{re.escape(path.name)}(?:", line |:| \()(\d+)', text)
         if named:
             return str(path), int(named[-1])
-        for number, row in enumerate(linecache.getlines(str(path)) if unknown else (), 1):
-            if unknown and re.search(rf"(?<!\w){unknown[1] or unknown[2]}(?!\w)", row.partition("#")[0]):
-                return str(path), number
+        number = _first_use(path, unknown[1] or unknown[2]) if unknown else None
+        if number:
+            return str(path), number
     return None
+
+
+def _first_use(path: Path, name: str) -> int | None:
+    """The first line of a Python file that uses a name, or an attribute of that name."""
+    try:
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    except (OSError, SyntaxError, ValueError):
+        return None
+    names = [one.lineno for one in nodes if isinstance(one, ast.Name) and one.id == name]
+    return min(
+        [*names, *(one.lineno for one in nodes if isinstance(one, ast.Attribute) and one.attr == name)], default=None
+    )
 
 
 def raised(exercise: Exercise, error: BaseException, files: Sequence[Path]) -> Finding:
