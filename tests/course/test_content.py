@@ -38,6 +38,13 @@ def test_a_wrong_answer_dies_as_declared(course, name, mutant):
     assert dev.mutant(course, exercise, solution, WRONG / name / mutant) == []
 
 
+def test_an_answer_that_is_a_copy_has_no_wrong_copy(course):
+    for name, there in (("map2d", False), ("guard_the_tail", True)):
+        exercise = course.pick(name)
+        text = automatic.text(exercise, exercise.cut().solution, "copy of an input")
+        assert (text is not None) == there
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mutant", automatic.NAMES)
 @pytest.mark.parametrize("name", [e.id for e in EXERCISES])

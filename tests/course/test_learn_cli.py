@@ -37,7 +37,7 @@ def test_a_newcomers_way(learn, root):
     """List, run, hint, solve, run, next: what is passed is remembered from one command to the next."""
     listed = learn("list")
     assert (listed.returncode, listed.stderr) == (0, "")
-    assert "0 of 3 passed at silver" in listed.stdout
+    assert f"0 of {len(load())} passed at silver" in listed.stdout
     wrong = learn("run")
     assert wrong.returncode == 1
     assert "M4" in wrong.stdout
@@ -52,7 +52,7 @@ def test_a_newcomers_way(learn, root):
     assert "silver" in right.stdout
     assert SECOND in right.stdout  # what comes next
     rows = json.loads(learn("list", "--json").stdout)["exercises"]
-    assert [row["level"] for row in rows] == ["silver", None, None]
+    assert [row["level"] for row in rows] == ["silver", *[None] * (len(load()) - 1)]
     assert learn("solution", FIRST).returncode == 0
 
 

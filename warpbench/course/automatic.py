@@ -8,7 +8,10 @@ previous output    what the call before gave for this shape: a result that was k
 
 from __future__ import annotations
 
+from typing import Any
+
 from warpbench import catalogue
+from warpbench.contract import Operation
 from warpbench.course.catalogue import Exercise
 
 NAMES = {
@@ -49,10 +52,20 @@ def {id}(*arguments, **options):
 
 
 def text(exercise: Exercise, solution: str, name: str) -> str | None:
-    """The solution's module as a mutant; None where it means nothing: integers have no lower precision."""
+    """The solution's module as a mutant; None where it is none: of integers in lower precision, of a right copy."""
     operation = catalogue.operations()[exercise.operation]
     shape = operation.shapes.ragged[0] if operation.shapes.ragged else operation.shapes.tiny[0]
     outputs = operation.outputs(shape, "f32").values()
     if name == "lower precision" and not any(one.dtype in ("f64", "f32", "f16", "bf16") for one in outputs):
         return None
+    if name == "copy of an input" and _copies(operation, shape):
+        return None
     return solution + WRAPPER.format(id=exercise.id, outputs=len(outputs), change=NAMES[name])
+
+
+def _copies(operation: Operation, shape: Any) -> bool:
+    """Whether the right answer is the first input as it is."""
+    inputs = operation.inputs(shape, operation.ladder[0].dtypes[0], 1)
+    first = next(one for one in inputs.values() if hasattr(one, "element_size"))
+    return all(bool((one.reshape(-1) == first.reshape(-1)[: one.numel()]).all()) and one.numel() == first.numel()
+               for one in operation.reference(**inputs).values())  # fmt: skip
