@@ -54,13 +54,18 @@ def features(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="one feature or group, whole")] = None,
     gpu: Slug = None,
     claims: Annotated[bool, typer.Option("--claims", help="popular claims that are false, with the evidence")] = False,
+    triton: Annotated[bool, typer.Option("--triton", help="what Triton makes of a few kernels on each card")] = False,
     as_json: Json = False,
 ) -> int:
     """What a card can do, what it lacks, since when a feature is there and what takes its place below."""
     from warpbench.report import features as report
+    from warpbench.report import lowering
 
-    if (name is not None) + (gpu is not None) + claims > 1:
+    if (name is not None) + (gpu is not None or triton) + claims > 1:
         raise errors.UsageError("NAME, --gpu and --claims are three questions. Nothing was shown. Ask one of them.")
+    if triton:
+        lowered = lowering.lowered(gpu)
+        return emit(lowered) if as_json else lowering.show(lowered)
     if claims:
         known = report.claims()
         return emit(known) if as_json else report.show_claims(known)
