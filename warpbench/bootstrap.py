@@ -77,8 +77,16 @@ def main() -> int:
         done = subprocess.run([str(PYTHON), "-m", "pip", "install", *options], check=False)
     if done.returncode:
         return refuse("pip could not install the packages; its reason stands above. Then again: make setup")
+    compile_all()
     READY.touch()
     return 0
+
+
+def compile_all() -> None:
+    """Bytecode of all packages and of ours, on all cores: pip does it on one, and a shell may forbid Python to do it later."""
+    folders = [str(VENV / "lib"), *(str(ROOT / name) for name in ("warpbench", "ptxvm", "kernels"))]
+    # some packages ship files that do not compile and are never imported: no failure of the set-up
+    subprocess.run([str(PYTHON), "-m", "compileall", "-qq", "-j", "0", *folders], check=False)
 
 
 def refuse(sentence: str) -> int:
