@@ -296,8 +296,8 @@ def _measured_roof(answer: dict[str, Any], run: Run) -> Roof:
 
 
 def processes() -> int:
-    """How many workers: two, or one on a single core."""
-    return min(2, os.cpu_count() or 1)
+    """How many workers: two, or one where this process may use a single core."""
+    return min(2, len(os.sched_getaffinity(0)))
 
 
 def keep(outcome: Outcome) -> Path | None:

@@ -159,6 +159,7 @@ def test_a_recorded_probe_repeats_with_known_counts(wide_loads, pattern, request
     assert counts["barriers"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dsl", ["numba", "triton"])
 def test_launches_of_a_case_repeat_one_after_another(tmp_path, dsl):
     (several,), texts = launch(tmp_path, dsl, "--which", "rungs", "--match", "attention/" + dsl + "/three_kernels")

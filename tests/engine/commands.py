@@ -65,6 +65,13 @@ class Screen:
         return " ".join(" ".join(self.lines).split())
 
 
+def on_one_core() -> None:
+    """In a process before its command: each of pytest's workers has a core, and a pool on one core has one worker."""
+    cores = sorted(os.sched_getaffinity(0))
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    os.sched_setaffinity(0, {cores[number % len(cores)]})
+
+
 class Checkout:
     """A copy of the engine, of some operations and of the exercises as they are shipped."""
 
@@ -102,6 +109,7 @@ class Checkout:
             text=True,
             check=False,
             timeout=200,
+            preexec_fn=on_one_core,
         )
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -119,6 +127,7 @@ class Checkout:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=on_one_core,
         ) as process:
             try:
                 yield process
@@ -138,6 +147,7 @@ class Checkout:
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
+            preexec_fn=on_one_core,
         )
         os.close(theirs)
         raw = b""

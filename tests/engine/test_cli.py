@@ -232,7 +232,7 @@ FIELDS = {
     },
 }  # fmt: skip
 WRONG = ("learn run guard_the_tail",)  # as it is shipped
-SLOW = ("learn dev check guard_the_tail", "learn dev trace grid_stride")
+SLOW = ("doctor", "learn show guard_the_tail", "learn dev check guard_the_tail", "learn dev trace grid_stride")
 # by tests/course: what never ends, wants a pass or a card, or writes an exercise
 ELSEWHERE = {("learn", "watch"), ("learn", "compare"), ("learn", "bench"), ("learn", "dev", "new")}
 
@@ -289,7 +289,9 @@ def test_a_pipe_gets_no_colour_whatever_the_shell_wants(checkout, line):
         assert not re.search("[─━│┃╸╺]", text)
 
 
-@pytest.mark.parametrize("line", ["list", "gpus", "learn list", f"profile {RUNG} --quick"])
+@pytest.mark.parametrize(
+    "line", ["list", "gpus", "learn list", pytest.param(f"profile {RUNG} --quick", marks=pytest.mark.slow)]
+)
 def test_no_color_is_obeyed_on_a_terminal(checkout, line):
     coloured = r"\x1b\[[0-9;]*\b(?:3[0-8]|4[0-8]|9[0-7])[0-9;]*m"
     plain = checkout.screen(100, *line.split(), NO_COLOR="1")

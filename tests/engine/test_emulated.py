@@ -261,8 +261,9 @@ def test_threads_launch_one_after_another(emulator, copy, monkeypatch):
     assert all(torch.equal(out, x) for out in outs)
 
 
-def test_blocks_that_wait_for_others_are_run_with_all_of_them(emulator):
+def test_blocks_that_wait_for_others_are_run_with_all_of_them(emulator, monkeypatch):
     """A part of the grid would wait for ever for the blocks that are left out."""
+    monkeypatch.setattr(ptxvm.schedule, "IDLE_LIMIT", 500)  # found out soon
     from numba import cuda
 
     @cuda.jit

@@ -31,7 +31,15 @@ REFUSALS = (
     r"not supported|requires? |cannot be used|cannot be compiled for architecture|Unexpected|unsupported|Unknown"
     r"|Illegal|Not a name|Arguments mismatch for instruction 'max'|Vector type too large"
 )
-by_target = pytest.mark.parametrize("target", TARGETS)
+# one of each kind of architecture in the fast part, all of them in the slow one
+SOON = {"sm_61", "sm_86", "sm_89", "sm_90a", "sm_120a"}
+
+
+def slow_but(soon, values):
+    return [value if value in soon else pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
+by_target = pytest.mark.parametrize("target", slow_but(SOON, TARGETS))
 
 
 def cc_of(target):
@@ -166,7 +174,7 @@ def compiled(names, target, folder):
     return True, ""
 
 
-@pytest.mark.parametrize("cc", [cc for cc in known_cc() if f"sm_{cc.replace('.', '')}" not in OLD])
+@pytest.mark.parametrize("cc", slow_but({"8.6", "12.0"}, [cc for cc in known_cc() if cc not in ("6.1", "7.0")]))
 def test_what_compiles_as_cpp(cc, tmp_path):
     """What is taken in one program for each set of options, what is refused by itself."""
     target = f"sm_{cc.replace('.', '')}"

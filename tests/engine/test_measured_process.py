@@ -35,7 +35,7 @@ builtins.__import__ = limited
     "end",
     [
         "raise errors.EnvironmentProblem('the card fell off the bus')",  # no finding: an error of the worker
-        "raise ValueError('the kernel raises')",  # a finding: a result
+        pytest.param("raise ValueError('the kernel raises')", marks=pytest.mark.slow),  # a finding: a result
     ],
 )
 def test_after_an_error_that_spoils_the_process_the_next_rung_gets_a_new_one(make_catalogue, end):

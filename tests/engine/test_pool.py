@@ -74,8 +74,8 @@ def test_a_kernel_that_never_ends_is_stopped_and_the_next_task_gets_a_new_worker
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("os._exit(3)", "exit code 3"),
-        ("os.kill(os.getpid(), 11)", "SIGSEGV"),
+        pytest.param("os._exit(3)", "exit code 3", marks=pytest.mark.slow),
+        pytest.param("os.kill(os.getpid(), 11)", "SIGSEGV", marks=pytest.mark.slow),
         ("sys.stderr.write('last words\\n'); sys.stderr.flush(); os.abort()", "last words"),
     ],
 )

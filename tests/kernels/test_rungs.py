@@ -111,7 +111,14 @@ def test_compiles_and_shows_what_the_ladder_claims(arch):
         assert not below, f"{rung} claims `{claim}` for {arch}, but the rung below has it too"
 
 
-@pytest.mark.parametrize(("arch", "tma"), [("sm_89", False), ("sm_90", True), ("sm_120", True)])
+@pytest.mark.parametrize(
+    ("arch", "tma"),
+    [
+        pytest.param("sm_89", False, marks=pytest.mark.slow),
+        pytest.param("sm_90", True, marks=pytest.mark.slow),
+        ("sm_120", True),
+    ],
+)
 def test_gated_rungs_are_compiled_where_their_cards_are(arch, tma):
     rows = compiled(arch, "gemm_fp8", "copy_2d")
     assert not [row["compiled"] for row in rows.values() if isinstance(row["compiled"], str)]

@@ -20,7 +20,7 @@ from tests.ptxvm.assembled import assemble, refused_by_ptxas, refused_by_ptxvm
 from tests.ptxvm.scalar.fragments import WIDTH
 
 TARGETS = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_120")
-ALIKE = [t if t in ("sm_75", "sm_89") else pytest.param(t, marks=pytest.mark.slow) for t in TARGETS]
+ALIKE = [t if t == "sm_89" else pytest.param(t, marks=pytest.mark.slow) for t in TARGETS]
 BITS = {**WIDTH, "f32": 32, "s32": 32}
 SHAPES = (
     "m8n8k4", "m8n8k16", "m8n8k32", "m8n8k128", "m16n8k2", "m16n8k4", "m16n8k8", "m16n8k16", "m16n8k32", "m16n8k64",

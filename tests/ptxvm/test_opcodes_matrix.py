@@ -120,8 +120,10 @@ def check_stmatrix(opcodes: Sequence[str], seed: str, flat: bool = False) -> int
     return len(runs)
 
 
-@pytest.mark.parametrize("spread", [2, 58])
-@pytest.mark.parametrize("part", range(2))
+@pytest.mark.parametrize(
+    ("part", "spread"),
+    [(0, 2), (1, 58), pytest.param(0, 58, marks=pytest.mark.slow), pytest.param(1, 2, marks=pytest.mark.slow)],
+)
 def test_products(part: int, spread: int) -> None:
     """Products of like size, and of so unlike ones that float32 does not hold their scales."""
     forms = MMA[part::2]

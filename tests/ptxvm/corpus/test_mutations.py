@@ -84,8 +84,12 @@ def test_a_change_of_the_source_is_reported(one, emulated, tmp_path):
     assert_told(one, findings(case, emulated.emulator, one.unwritten), file)
     if one.hidden:
         assert not corpus.wrong(case, corpus.run(case, emulated.emulator)), "right in the normal order"
-    if one.fuzz:
-        assert_wrong_in_some_order(case, emulated.emulator)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("one", [one for one in MUTATIONS if one.fuzz], ids=lambda one: one.id)
+def test_a_race_gives_wrong_numbers_in_some_order(one, emulated, tmp_path):
+    assert_wrong_in_some_order(mutant(one, tmp_path)[0], emulated.emulator)
 
 
 @pytest.mark.parametrize("one", MUTATIONS_PTX, ids=lambda one: one.id)
