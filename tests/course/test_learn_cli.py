@@ -56,6 +56,7 @@ def test_a_newcomers_way(learn, root):
     assert learn("solution", FIRST).returncode == 0
 
 
+@pytest.mark.slow
 def test_json_is_json_and_text_is_plain(learn):
     found = json.loads(learn("run", FIRST, "--json").stdout)
     assert found["exercise"] == FIRST
@@ -165,6 +166,7 @@ def test_watching_checks_now_and_at_each_save_and_ends_by_ctrl_c(root):
         assert watching.process.stderr.read() == ""
 
 
+@pytest.mark.slow
 def test_watching_in_json_gives_a_line_a_verdict(root):
     with Watching(root, FIRST, "--json") as watching:
         first = json.loads(watching.until("findings")[-1])

@@ -108,6 +108,7 @@ def test_a_folder_without_the_right_to_write(tmp_path_factory):
     assert "Permission denied. Nothing was profiled." in one_line(done.err)
 
 
+@pytest.mark.slow
 def test_results_that_cannot_be_kept(checkout):
     (checkout.root / "profiling").mkdir(exist_ok=True)
     (checkout.root / "profiling" / "results").write_text("a file is in the way\n")
@@ -281,6 +282,7 @@ def test_broken_kernel_files_are_told_in_the_learners_coordinates(checkout):
     assert lines[-1].endswith(f": {len(BROKEN)} fail")
 
 
+@pytest.mark.slow
 def test_a_rung_that_never_ends_is_no_reason_to_wait(checkout):
     done = checkout.run("profile", "broken/waits", "--quick", "--limit", "1")
     assert done.code == errors.WRONG

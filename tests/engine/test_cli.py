@@ -232,7 +232,14 @@ FIELDS = {
     },
 }  # fmt: skip
 WRONG = ("learn run guard_the_tail",)  # as it is shipped
-SLOW = ("doctor", "learn show guard_the_tail", "learn dev check guard_the_tail", "learn dev trace grid_stride")
+SLOW = (
+    "doctor",
+    "inspect vector_add/numba/grid_stride",
+    "learn run guard_the_tail",
+    "learn show guard_the_tail",
+    "learn dev check guard_the_tail",
+    "learn dev trace grid_stride",
+)
 # by tests/course: what never ends, wants a pass or a card, or writes an exercise
 ELSEWHERE = {("learn", "watch"), ("learn", "compare"), ("learn", "bench"), ("learn", "dev", "new")}
 

@@ -88,12 +88,13 @@ FOREIGN = {
 }
 
 
-@pytest.mark.parametrize("path", [path for path in TEXTS if path != Path(__file__)], ids=name_of)
-def test_nothing_foreign_is_mentioned(path):
-    text = path.read_text(encoding="utf-8")
-    for what, pattern in FOREIGN.items():
-        found = pattern.search(text)
-        assert found is None, f"{name_of(path)} mentions {what}: {found[0]}"
+def test_nothing_foreign_is_mentioned():
+    assert len(TEXTS) > 500
+    for path in TEXTS:
+        text = "" if path == Path(__file__) else path.read_text(encoding="utf-8")
+        for what, pattern in FOREIGN.items():
+            found = pattern.search(text)
+            assert found is None, f"{name_of(path)} mentions {what}: {found[0]}"
 
 
 @pytest.mark.parametrize(

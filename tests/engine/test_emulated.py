@@ -382,6 +382,7 @@ sys.stdout.write(compiled.asm["ptx"])
 """
 
 
+@pytest.mark.slow
 def test_ptx_is_tritons_and_the_caches_do_not_meet(emulator, tmp_path, monkeypatch):
     """Both orders in one cache folder: a cubin where PTX is wanted, or PTX for a card, would stop the second."""
     from triton.backends.compiler import GPUTarget

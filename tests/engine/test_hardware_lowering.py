@@ -43,6 +43,7 @@ def test_the_tested_triton_and_the_oldest_that_is_allowed_are_there():
         assert {"8.6", "8.9", "9.0", "10.0", "12.0"} <= set(by_cc), name
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(version("triton") != PINNED, reason=f"the rows are those of Triton {PINNED}")
 def test_it_is_what_triton_makes():
     pairs = [("dot f16", "8.6"), ("dot fp8e4nv", "8.6"), ("dot fp8e4nv", "8.9"), ("descriptors, dot f16", "12.0")]

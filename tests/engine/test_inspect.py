@@ -161,6 +161,7 @@ def test_a_rung_that_the_card_cannot_run_is_refused_without_a_worker(monkeypatch
     assert "was not run" in json.loads(capsys.readouterr().out)["refused"]
 
 
+@pytest.mark.slow
 def test_what_can_be_said_without_running_it_is_said(capsys):
     """It is refused, and then compiled as far as that goes: Triton says why it does not."""
     found = gather(FP8)
@@ -171,6 +172,7 @@ def test_what_can_be_said_without_running_it_is_said(capsys):
     assert inspected.exit_code(found) == errors.NOT_RUN
 
 
+@pytest.mark.slow
 def test_where_it_is_native_it_compiles_and_shows_its_claim(fp8, capsys):
     assert fp8["verdict"] == "compiled"
     assert fp8["claims"] == [{"claim": "mma e4m3", "found": True}]

@@ -222,6 +222,7 @@ def test_the_counts_are_those_of_the_kernels(first):
     assert "It needs FP8 tensor cores" in rows["double/triton/fp8"]["reason"]
 
 
+@pytest.mark.slow
 def test_keep_copies_the_record(checkout, first):
     done = checkout.run("profile", "double/numba/plain", "--keep")
     (kept,) = (checkout.root / "profiling" / "results" / "virtual").iterdir()
@@ -284,6 +285,7 @@ def test_a_pipe_gets_a_line_a_rung(second):
     }
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_a_bar_that_goes_away(checkout, second):
     screen = checkout.screen(100, "profile", PATTERN)
     drawn = ESCAPE.sub("", screen.raw)

@@ -51,6 +51,9 @@ SECTIONS = (
     Section("flat, guarded", ("both",), True, "@%guard ", flat=True),
 )
 PLACE = Program(CTAS, THREADS).place
+Wanted = list[tuple[Result, ...]]
+# Form and shapes of the operands -> the results of each lane with seed 0: several tests run each form with it
+EXPECTED: dict[tuple[Form, tuple[str, ...]], Wanted] = {}
 
 
 def check(forms: Sequence[Form], seed: int = 0, sections: Sequence[Section] = SECTIONS, **options: Any) -> int:
@@ -62,7 +65,8 @@ def check(forms: Sequence[Form], seed: int = 0, sections: Sequence[Section] = SE
 
 class _Run:
     def __init__(self, forms: Sequence[Form], seed: int, sections: Sequence[Section]) -> None:
-        self.sections, self.seed = sections, seed
+        self.sections = sections
+        self.expected = EXPECTED if seed == 0 else {}
         self.groups: dict[tuple[str, ...], list[Form]] = defaultdict(list)  # forms with like operands share them
         for form in forms:
             self.groups[form.inputs].append(form)
@@ -130,17 +134,14 @@ class _Run:
     def compare(self, got: list[list[int]]) -> int:
         wrong: dict[str, str] = {}
         slot = compared = 0
-        expected: dict[tuple[int, tuple[str, ...]], list[tuple[Result, ...]]] = {}
         for section in sorted(self.sections, key=lambda s: s.flat):
             for inputs, forms in self.groups.items():
                 shapes = tuple(section.shape(i) for i in range(len(inputs)))
                 pick = [[self.operands[inputs, i][place] for place in PLACE[s]] for i, s in enumerate(shapes)]
                 for form in forms:
-                    key = (id(form), shapes)
-                    if key not in expected:
-                        expected[key] = self._expect(form, shapes, pick, expected)
+                    expected = self._expect(form, shapes, pick)
                     for i, kind in enumerate(form.results):
-                        fault = self._difference(section, form, i, kind, expected[key], got[slot], pick)
+                        fault = self._difference(section, form, i, kind, expected, got[slot], pick)
                         if fault:
                             wrong.setdefault(form.name, fault)
                         slot += 1
@@ -148,23 +149,19 @@ class _Run:
         assert not wrong, f"{len(wrong)} forms are wrong:\n" + "\n".join(list(wrong.values())[:20])
         return compared
 
-    def _expect(
-        self,
-        form: Form,
-        shapes: tuple[str, ...],
-        pick: list[list[int]],
-        known: dict[tuple[int, tuple[str, ...]], list[tuple[Result, ...]]],
-    ) -> list[tuple[Result, ...]]:
+    def _expect(self, form: Form, shapes: tuple[str, ...], pick: list[list[int]]) -> Wanted:
         """What each lane must get. Where all operands have one shape it follows from the results a lane."""
-        if not shapes:
-            return [form.expect()] * LANES
-        if len(set(shapes)) == 1:
-            full = known.get((id(form), ("both",) * len(shapes)))
-            if full is None:
-                lanes = zip(*(self.operands[form.inputs, i] for i in range(len(shapes))), strict=True)
-                full = known[id(form), ("both",) * len(shapes)] = [form.expect(*o) for o in lanes]
-            return [full[place] for place in PLACE[shapes[0]]]
-        return [form.expect(*operands) for operands in zip(*pick, strict=True)]
+        key = (form, shapes)
+        if key not in self.expected:
+            full = ("both",) * len(shapes)
+            if not shapes:
+                self.expected[key] = [form.expect()] * LANES
+            elif shapes != full and len(set(shapes)) == 1:
+                lanes = self._expect(form, full, [self.operands[form.inputs, i] for i in range(len(shapes))])
+                self.expected[key] = [lanes[place] for place in PLACE[shapes[0]]]
+            else:
+                self.expected[key] = [form.expect(*operands) for operands in zip(*pick, strict=True)]
+        return self.expected[key]
 
     def _difference(
         self,
@@ -172,7 +169,7 @@ class _Run:
         form: Form,
         i: int,
         kind: str,
-        expected: list[tuple[Result, ...]],
+        expected: Wanted,
         got: list[int],
         pick: list[list[int]],
     ) -> str:

@@ -132,7 +132,8 @@ def test_the_readme_says_how_many_are_executed(tmp_path: Path) -> None:
     assert f"| matrix products | {' | '.join(row)} |" in readme.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("target", [pytest.param("sm_75", marks=pytest.mark.slow), "sm_80"])
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["sm_75", "sm_80"])
 def test_fragments_too(target: str, tmp_path: Path) -> None:
     moves = [o for o in CANDIDATES if o.startswith(("wmma.load", "wmma.store")) and ".global." in o]
     ours, theirs = refused(target, moves, tmp_path)

@@ -72,6 +72,7 @@ def check(kernels, emulator, seeds, monkeypatch) -> None:
     assert counts["runs"] >= len(seeds) // 20
 
 
+@pytest.mark.slow
 def test_three_hundred_damaged_texts(kernels, emulated, monkeypatch):
     check(kernels, emulated.emulator, range(FEW), monkeypatch)
 
