@@ -83,7 +83,7 @@ def main() -> int:
 
 
 def compile_all() -> None:
-    """Bytecode of all packages and of ours, on all cores: pip does it on one, and a shell may forbid Python to do it later."""
+    """Bytecode of all packages and of ours: pip makes it on one core only, and a shell may forbid Python to make it."""
     folders = [str(VENV / "lib"), *(str(ROOT / name) for name in ("warpbench", "ptxvm", "kernels"))]
     # some packages ship files that do not compile and are never imported: no failure of the set-up
     subprocess.run([str(PYTHON), "-m", "compileall", "-qq", "-j", "0", *folders], check=False)
