@@ -1,0 +1,28 @@
+# expect: M3 line=18
+"""Working threads side by side, but on elements that lie a power of two apart: they meet in the same banks."""
+
+from numba import cuda, float32
+
+
+@cuda.jit
+def _sum(x, out):
+    partial = cuda.shared.array(256, float32)  # one sum a thread
+    t = cuda.threadIdx.x
+    i = cuda.grid(1)
+    partial[t] = x[i] if i < x.size else float32(0.0)
+    cuda.syncthreads()  # all elements are there before the first round
+    step = 1
+    while step < 256:
+        k = 2 * step * t
+        if k < 256:
+            partial[k] += partial[k + step]
+        cuda.syncthreads()
+        step *= 2
+    if t == 0:
+        cuda.atomic.add(out, 0, partial[0])
+
+
+def reduce_tree(x, out):
+    out.zero_()  # blocks only add to it
+    blocks = (x.numel() + 255) // 256
+    _sum[blocks, 256](x, out)
