@@ -1,0 +1,35 @@
+# expect: R5 line=21
+"""Lanes without an element stay away from the shuffle that waits for them."""
+
+from numba import cuda, float32
+
+
+@cuda.jit
+def _sum_of_warp(value):
+    for step in range(5):
+        value += cuda.shfl_xor_sync(0xFFFFFFFF, value, 16 >> step)
+    return value  # the same sum in every lane
+
+
+@cuda.jit
+def _sum(x, out):
+    partial = cuda.shared.array(8, float32)  # one sum a warp
+    t = cuda.threadIdx.x
+    i = cuda.grid(1)
+    value = float32(0.0)
+    if i < x.size:
+        value = _sum_of_warp(x[i])
+    if t % 32 == 0:
+        partial[t // 32] = value
+    cuda.syncthreads()  # all eight sums are there before the first warp reads them
+    if t < 32:
+        value = partial[t] if t < 8 else float32(0.0)
+        value = _sum_of_warp(value)
+    if t == 0:
+        cuda.atomic.add(out, 0, value)
+
+
+def reduce_warp(x, out):
+    out.zero_()  # blocks only add to it
+    blocks = (x.numel() + 255) // 256
+    _sum[blocks, 256](x, out)
