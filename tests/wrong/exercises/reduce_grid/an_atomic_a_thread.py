@@ -1,0 +1,27 @@
+# expect: R4
+"""All 256 threads go to out[0] with the sum of their own."""
+
+from numba import cuda, float32
+
+
+@cuda.jit
+def _sum(x, out):
+    partial = cuda.shared.array(256, float32)  # one sum a thread
+    t = cuda.threadIdx.x
+    mine = float32(0.0)
+    for i in range(cuda.grid(1), x.size, cuda.gridsize(1)):
+        mine += x[i]
+    partial[t] = mine
+    cuda.syncthreads()  # all sums are there before the first round
+    half = 128
+    while half > 0:
+        if t < half:
+            partial[t] += partial[t + half]
+        cuda.syncthreads()  # this round is complete before the next one reads
+        half //= 2
+    cuda.atomic.add(out, 0, mine)
+
+
+def reduce_grid(x, out, *, BLOCKS=12):
+    out.zero_()  # or the first block would add to anything
+    _sum[min(BLOCKS, (x.numel() + 255) // 256), 256](x, out)
