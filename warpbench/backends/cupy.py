@@ -8,7 +8,6 @@ Python int as 8 bytes, a Python float as a double.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,16 @@ import numpy as np
 import ptxvm
 from ptxvm.report import Finding
 from warpbench import cache
-from warpbench.backends.emulated import SHARED_BYTES, Launch, OnCard, Tensor, dim3, numpy_type, wrong_argument
+from warpbench.backends.emulated import (
+    SHARED_BYTES,
+    Launch,
+    OnCard,
+    Tensor,
+    caller,
+    dim3,
+    numpy_type,
+    wrong_argument,
+)
 from warpbench.errors import KernelWrong
 
 if TYPE_CHECKING:
@@ -323,11 +331,7 @@ def _same(given: np.generic, read: np.generic) -> bool:
 # -- compiling -----------------------------------------------------------------------------------------------------
 def _file_of(code: str) -> str:
     """The file whose whole text is the source, for line numbers: a .cu beside the Python file that gives it."""
-    frame = sys._getframe(1)
-    here = Path(__file__)
-    while frame is not None and Path(frame.f_code.co_filename).parent == here.parent:
-        frame = frame.f_back  # type: ignore[assignment]
-    python = Path(frame.f_code.co_filename) if frame is not None else here
+    python = Path(caller()[0])
     for path in sorted(python.parent.glob("*.cu")):
         if path.read_text(encoding="utf-8", errors="replace") == code:
             return str(path)

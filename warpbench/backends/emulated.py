@@ -8,12 +8,16 @@ to `Emulator.launch`.
 from __future__ import annotations
 
 import contextlib
+import linecache
 import math
 import operator
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -22,6 +26,7 @@ import ptxvm
 from ptxvm.report import Finding
 from warpbench.hardware import Gpu, gpus
 
+HERE = Path(__file__).parent
 MEMORY_BYTES = 2 << 30  # of the virtual card, committed as it is touched
 SHARED_BYTES = 48 << 10  # shared memory of a block, static and dynamic, that a kernel gets without asking for more
 WAITING = ("endless loop", "deadlock")  # what blocks come to that wait for others which are not run
@@ -297,8 +302,22 @@ class Emulator:
 
 
 def wrong_argument(kind: str, detail: str, parameter: str) -> Finding:
-    """A finding about an argument of a launch, which has no line in the kernel."""
-    return Finding(kind=kind, detail=detail, object=parameter)
+    """A finding about an argument of a launch: its line is that of the launch."""
+    file, line = caller()
+    text = linecache.getline(file, line).strip()
+    return Finding(kind=kind, detail=detail, object=parameter, file=file, line=line, text=text)
+
+
+def caller() -> tuple[str, int]:
+    """(file, line) of the code that called a DSL: the nearest frame outside of this folder and of the DSLs' packages."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        path = Path(frame.f_code.co_filename)
+        package = path.as_posix().rpartition("/site-packages/")[2].partition("/")[0]
+        if path.parent != HERE and package not in ("numba", "numba_cuda", "cupy", "triton"):
+            return str(path), frame.f_lineno
+        frame = frame.f_back
+    return str(HERE), 0
 
 
 def refuse_card_tensor(tensor: Any) -> None:

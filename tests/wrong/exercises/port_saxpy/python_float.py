@@ -1,0 +1,20 @@
+# expect: X6 line=20
+"""a goes as a Python float: a double."""
+
+from pathlib import Path
+
+import cupy
+import numpy as np
+
+_module = cupy.RawModule(
+    code=Path(__file__).with_suffix(".cu").read_text(encoding="utf-8"),
+    options=("--std=c++17", "-lineinfo"),
+)
+
+
+def port_saxpy(a, x, y, out, *, BLOCK=256):
+    n = out.numel()
+    blocks = (n + BLOCK - 1) // BLOCK
+    kernel = _module.get_function("saxpy")
+    arguments = (a, cupy.asarray(x), cupy.asarray(y), cupy.asarray(out), np.int32(n))
+    kernel((blocks,), (BLOCK,), arguments)
