@@ -63,8 +63,7 @@ class Watch:
         while True:
             if (now := self._texts()) != seen and not (self.manual and seen is not None):
                 seen = now
-                self._check()
-                if self._pressed() == "q":
+                if self._check() == "q":
                     return
             try:
                 event = self.events.get(timeout=LOOK_S)
@@ -99,17 +98,19 @@ class Watch:
         return out
 
     # -- saying --------------------------------------------------------------------------------------------------
-    def _check(self) -> None:
+    def _check(self) -> str:
+        """Check the exercise and show the verdict. "q" if that key was pressed meanwhile."""
         if self.terminal:
             self._say("\x1b[2J\x1b[H", end="")
         if not self.as_json:
             self._say(f"Checking `{self.exercise.id}` ({show.shown_path(self.exercise)}) ...")
         found = self.course.attempt(self.exercise)
+        pressed = self._pressed()  # before the keys are shown again: from then on each of them counts
         self.code = found["findings"][0]["code"] if found["findings"] else ""
         following = self.course.after(self.exercise)
         if self.as_json:
             self._say(json.dumps({**found, "next": following.id if following else None}, default=str))
-            return
+            return pressed
         mine = self.course.progress()
         for line in show.fitted([*show.question(self.exercise, mine), *show.verdict(self.exercise, found, following)]):
             self._say(line)
@@ -124,6 +125,7 @@ class Watch:
         if self.terminal:
             for line in KEYS:
                 self._say(line)
+        return pressed
 
     def _next(self) -> bool:
         """Go on to the next exercise, once this one is passed."""
