@@ -309,7 +309,7 @@ def wrong_argument(kind: str, detail: str, parameter: str) -> Finding:
 
 
 def caller() -> tuple[str, int]:
-    """(file, line) of the code that called a DSL: the nearest frame outside of this folder and of the DSLs' packages."""
+    """(file, line) of the code that called a DSL: the nearest frame outside of this folder and the DSLs' packages."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         path = Path(frame.f_code.co_filename)
