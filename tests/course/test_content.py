@@ -103,7 +103,6 @@ def test_one_text_two_readings():
         (SOLUTION.replace("    #| return None\n", ""), "nothing is shipped"),
         (SOLUTION.replace("    #| return None\n", "    # hole: 1 line. Again?\n"), "a hole inside a hole"),
         ("    # end hole\n", "`end hole` without a hole"),
-        ("pass\n", "no hole"),
     ],
 )
 def test_marks_that_do_not_fit_are_named(text, words):
@@ -134,6 +133,13 @@ def test_a_learners_answer_in_the_marks_is_no_problem_of_the_catalogue(root):
     assert catalogue.check(root) == []
     exercise.path().write_text(shipped.replace("rounded up", "rounded"), encoding="utf-8")
     assert any("is not what its solution gives" in problem for problem in catalogue.check(root))
+
+
+def test_an_exercise_without_a_hole_is_named(root):
+    exercise = load(root)[0]
+    path = exercise.solution_path(exercise.files[0])
+    path.write_text(exercise.cut().solution, encoding="utf-8")
+    assert f"{exercise.id}: no hole in any of its files" in catalogue.check(root)
 
 
 @pytest.mark.parametrize(

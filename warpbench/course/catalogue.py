@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import tomllib
 from dataclasses import dataclass, field, fields
@@ -166,6 +167,9 @@ def _check_codes(e: Exercise) -> list[str]:
     ]
     if bool(e.predict) != bool(e.predict_of) or (e.predict_of and e.predict_of not in e.checks):
         problems.append(f"{e.id}: predict and predict_of go together, and predict_of is an entry of checks")
+    with contextlib.suppress(CutError, OSError):  # told for the file itself
+        if not any(e.cut(file).holes for file in e.files):
+            problems.append(f"{e.id}: no hole in any of its files")
     for text in e.checks:
         try:
             figures.parse(text)
