@@ -1,0 +1,14 @@
+// expect: M5 line=13
+// The guard asks about the element that was read, not about the one that is written.
+constexpr int TILE = 32;
+
+extern "C" __global__ void transpose(const float* x, float* out, int rows, int cols) {
+    __shared__ float tile[TILE][TILE];  // tile[row in the tile][column in the tile]
+    int tx = threadIdx.x, ty = threadIdx.y;
+    int row = blockIdx.y * TILE + ty, col = blockIdx.x * TILE + tx;  // of x
+    if (row < rows && col < cols) tile[ty][tx] = x[row * cols + col];
+    __syncthreads();  // the tile is complete before anybody takes what another thread has read
+    int out_row = blockIdx.x * TILE + ty;
+    int out_col = blockIdx.y * TILE + tx;
+    if (row < rows && col < cols) out[out_row * rows + out_col] = tile[tx][ty];
+}
