@@ -1,4 +1,4 @@
-// expect: R1 line=29
+// expect: R1 line=21
 // Each thread waits for its own copies, and reads those of others.
 constexpr int THREADS = 128, TILE = 4 * THREADS;  // 16 bytes a thread
 
