@@ -34,6 +34,7 @@ COMPUTE = {
     "vector_add": lambda r, x, y: r(x) + r(y),
     "axpy": lambda r, a, x, y: a * r(x) + r(y),
     "scale_bias": lambda r, x: r(0.5 * r(x) + 1),
+    "argmax": lambda r, x: r(x).argmax().reshape(1),
     "reduce_sum": lambda r, x: r(r(x).reshape(-1, 64).sum(1)).sum().reshape(1),
     "softmax": lambda r, x: torch.softmax(r(x), 1),
     "gemm_f32": lambda r, a, b: r(a) @ r(b),
