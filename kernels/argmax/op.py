@@ -49,7 +49,7 @@ def _rival(x):
 
 
 def _tolerance(shape, dtype, accumulator):
-    return Tolerance(rtol=0.0, atol=0.5, why="an index is a whole number: the right one or a wrong one")
+    return Tolerance(rtol=0.0, atol=0.0, why="an index is a whole number: the right one or a wrong one")
 
 
 def _one_nan(shape, dtype):
@@ -90,15 +90,6 @@ def _signed_zeros(shape, dtype):
 
     x = torch.zeros(shape["n"])
     x[::2] = -0.0
-    return {"x": x}
-
-
-def _first_and_last(shape, dtype):
-    """The largest value at both ends: the first block must win over the last."""
-    import torch
-
-    x = torch.zeros(shape["n"])
-    x[0] = x[-1] = 1.0
     return {"x": x}
 
 
@@ -169,7 +160,6 @@ OPERATION = Operation(
         "all_equal": _all_equal,
         "all_least": _all_least,
         "signed_zeros": _signed_zeros,
-        "first_and_last": _first_and_last,
         "only_the_last": _only_the_last,
     },
 )
