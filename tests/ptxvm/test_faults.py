@@ -70,6 +70,16 @@ def test_null_pointer():
     assert caught.value.finding.kind == "null pointer"
 
 
+def test_before_the_first_tensor_of_all_is_no_null_pointer():
+    device = ptxvm.Device("sm_86", memory_bytes=1 << 22)
+    x = device.array((1024,), "float32", name="x")
+    y = device.array((1024,), "float32", name="y")
+    with pytest.raises(ptxvm.Fault) as caught:
+        device.launch(kernel("ld.global.f32 %f1, [%xi + -8];"), (1,), (32,), (x, y, 32))
+    assert caught.value.finding.kind == "out of bounds"
+    assert caught.value.finding.object == "x[-2]: before the first element, x is (1024,)"
+
+
 def test_a_misaligned_vector_load():
     body = "ld.global.v4.f32 {%f1, %f2, %f3, %f4}, [%xi];"
     finding = stopped(body)

@@ -1,0 +1,27 @@
+# expect: M2
+"""Each thread fetches its seven elements from x."""
+
+import numpy as np
+from numba import cuda, float32
+
+
+@cuda.jit
+def _weighted(tile, k):
+    """The sum of tile[k - 3] to tile[k + 3] with the weights 1, 6, 15, 20, 15, 6, 1, over 64."""
+    outer = (tile[k - 3] + tile[k + 3]) + np.float32(6.0) * (tile[k - 2] + tile[k + 2])
+    inner = np.float32(15.0) * (tile[k - 1] + tile[k + 1]) + np.float32(20.0) * tile[k]
+    return (outer + inner) * np.float32(1 / 64)
+
+
+@cuda.jit
+def _smooth(x, out):
+    tile = cuda.local.array(7, float32)
+    i = cuda.grid(1)
+    for k in range(7):
+        tile[k] = x[i + k - 3] if 0 <= i + k - 3 < x.size else float32(0.0)
+    if i < out.size:
+        out[i] = _weighted(tile, 3)
+
+
+def stencil_shared(x, out):
+    _smooth[(x.numel() + 255) // 256, 256](x, out)
