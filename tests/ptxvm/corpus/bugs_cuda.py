@@ -298,7 +298,10 @@ def bug_division_by_zero():
 
 
 def bug_wrong_argument_type():
-    return _bug("scale", 1, 32, {"x": torch.ones(32)}, np.float64(0.5), 32)
+    def launch(x):
+        _all.get_function("scale")((1,), (32,), (cupy.asarray(x), np.float64(0.5), np.int32(32)))
+
+    return Bug(launch, {"x": torch.ones(32)})
 
 
 def bug_wide_argument():
