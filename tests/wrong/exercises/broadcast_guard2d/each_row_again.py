@@ -1,0 +1,18 @@
+# expect: M2
+"""Every thread writes its column from top to bottom: the same values, again and again."""
+
+from numba import cuda
+
+
+@cuda.jit
+def _outer(a, b, out):
+    col, row = cuda.grid(2)  # x runs along a row
+    if row < a.size and col < b.size:
+        for r in range(a.size):
+            out[r, col] = a[r] + b[col]
+
+
+def broadcast_guard2d(a, b, out, *, BLOCK=(32, 8)):
+    rows, cols = out.shape
+    grid = ((cols + BLOCK[0] - 1) // BLOCK[0], (rows + BLOCK[1] - 1) // BLOCK[1])
+    _outer[grid, BLOCK](a, b, out)
