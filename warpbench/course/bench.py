@@ -24,7 +24,8 @@ LADDER = """
 
 import dataclasses as _dataclasses
 
-OPERATION = _dataclasses.replace(OPERATION, ladder=[Rung("in_{dsl}:{id}", {objective!r})])
+_dtypes = OPERATION.ladder[0].dtypes[:1]
+OPERATION = _dataclasses.replace(OPERATION, ladder=[Rung("in_{dsl}:{id}", {objective!r}, dtypes=_dtypes)])
 """
 Gold = dict[str, Any]
 

@@ -96,8 +96,8 @@ def opened(
     function, findings = read(exercise, files, task.get("marks", True))
     if function is None:
         return None, findings
-    rung = Rung(f"in_{exercise.dsl}:{exercise.id}", exercise.objective)
     operation = operations.operations()[exercise.operation]
+    rung = Rung(f"in_{exercise.dsl}:{exercise.id}", exercise.objective, dtypes=operation.ladder[0].dtypes[:1])
     wanted = [figures.parse(text) for text in exercise.checks]
     goals = task.get("goals") or {}
     keep = None if task.get("folder") else exercise.root.parent / ".learn" / "last_failure.npz"
