@@ -80,7 +80,9 @@ OPERATION = Operation(
     bytes_read=lambda shape, dtype: shape["n"] * ITEMSIZE[dtype],
     bytes_written=lambda shape, dtype: _BINS * ITEMSIZE["i32"],
     flops=lambda shape, dtype: 0,
-    tolerance=lambda shape, dtype, accumulator: Tolerance(rtol=0.0, atol=0.0, why="counts are integers"),
+    tolerance=lambda shape, dtype, accumulator: Tolerance(
+        rtol=0.0, atol=0.0, why="counts are integers: the right one or a wrong one"
+    ),
     ladder=(
         #    where                               the one idea that it adds
         Rung(
