@@ -32,7 +32,7 @@ def _reference(x):
     import torch
 
     kept = x[x > 0]
-    out = torch.zeros_like(x)
+    out = torch.zeros_like(x, dtype=torch.float64)
     out[: kept.numel()] = kept
     return {"out": out, "count": torch.tensor([kept.numel()])}
 

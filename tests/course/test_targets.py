@@ -78,4 +78,4 @@ def test_with_another_compiler_the_solution_is_traced_once(course, monkeypatch):
     for _ in range(2):
         assert course.table(exercise)["sm_86"] == course.targets[NAME]["sm_86"]
     assert traced == [exercise]
-    assert course.table(course.pick("guard_the_tail")) == {}
+    assert course.table(course.pick("no_f64")) == {}
