@@ -363,8 +363,14 @@ class RaceDetector:
         else:
             their_cta = my_cta = self._base + (0 if shadow.uniform else int(cells[0]) // shadow.cells)
         space = e.access.space
-        if number == e.number:
-            detail = f"two threads write different values to one word of {space} memory in one instruction"
+        if number == e.number:  # all threads of a group run it at once: those of several warps and blocks
+            who, how = "two threads", "no barrier between"
+            if their_cta != my_cta:
+                who, how = "two blocks", "which nothing orders"
+            elif (first & THREAD) // WARP == (me & THREAD) // WARP:
+                how = "in one instruction"
+            comma = " " if how == "in one instruction" else ", "
+            detail = f"{who} write different values to one word of {space} memory{comma}{how}"
         elif their_cta != my_cta:
             order = "which nothing orders" if kind == "race" else "which an atomic or a fence may order"
             detail = f"{earlier} and {later} of one word of {space} memory by two blocks, {order}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ class Spares:
 
     def __init__(self, sites: Sequence[Site], of_access: Sequence[Site], start: int) -> None:
         self._of_access, self._start = of_access, start
-        self._ends = ends_of_loads(sites)
+        self._ends = ends_of_loads(tuple(sites))
         self.stores = frozenset().union(*self._ends.values())
         self._used: dict[int, Array] = {}  # store -> number of each thread's last access there
         self._conflicts: dict[tuple[int, int], Conflict] = {}  # by the load and the other instruction
@@ -118,7 +119,8 @@ class Spares:
         return np.logical_and.reduce([self._used[site][ctas, tids] < number for site in ends])
 
 
-def ends_of_loads(sites: Sequence[Site]) -> dict[int, frozenset[int]]:
+@lru_cache(maxsize=64)  # a kernel is launched again and again, and its sites are compared by identity
+def ends_of_loads(sites: tuple[Site, ...]) -> dict[int, frozenset[int]]:
     """For each global load whose value ends in stores only, one of them into the same tensor, these stores."""
     users: dict[str, list[Site]] = {}
     for site in sites:

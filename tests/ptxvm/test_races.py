@@ -614,3 +614,19 @@ PLACES = {"a": A, "b": B, "c": C, "alias": C}
 )
 def test_only_loads_from_tensors_that_nobody_writes_are_quiet(forms, quiet):
     assert read_only_sites(sites(*forms), PLACES) == quiet
+
+
+@pytest.mark.parametrize(
+    ("address", "space", "who", "how"),
+    [
+        (lambda c, t: 4 * (t // 4), "shared", "two threads", " in one instruction"),
+        (lambda c, t: 4 * (t % 32), "shared", "two threads", ", no barrier between"),
+        (lambda c, t: 4 * t, "global", "two blocks", ", which nothing orders"),
+    ],
+    ids=["a warp", "two warps", "two blocks"],
+)
+def test_who_stores_to_one_word_is_told(address, space, who, how):
+    w = Watch(threads=64, mode="all")
+    w.touch("store", address, space=space)
+    told = [fact.detail for fact in w.facts()]
+    assert told == [f"{who} write different values to one word of {space} memory{how}"]

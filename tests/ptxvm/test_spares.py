@@ -67,7 +67,7 @@ def test_where_values_end():
         sites = _compiled(kernel(body, shared=SHARED)).sites
         return [
             sorted(sites[i].ins.opcode for i in found)
-            for load, found in ends_of_loads(sites).items()
+            for load, found in ends_of_loads(tuple(sites)).items()
             if sites[load].ins.parts[1] == "global"
         ]
 
