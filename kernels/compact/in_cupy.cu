@@ -1,5 +1,5 @@
 // Compaction in CUDA C++: x (n,) float32; out (n,) gets the positive ones in order, count (1,) int32 their
-// number. n < 2^31; out holds 0 at the start.
+// number. n < 2^31.
 
 // -------------------------------------------------------------------------------------------------
 // Idea: an element that stays goes to the place that is the number of those before it. One block
@@ -25,6 +25,7 @@ extern "C" __global__ void one_block_walks(const float* x, float* out, int* coun
         done += row[now][255];
         __syncthreads();  // all have read the row: the next tile may overwrite it
     }
+    for (int k = done + t; k < n; k += 256) out[k] = 0;  // behind the elements that stay
     if (t == 0) count[0] = done;
 }
 
@@ -65,10 +66,12 @@ extern "C" __global__ void scan_of_numbers(const int* numbers, int* before, int*
     count[0] = done;
 }
 
-extern "C" __global__ void move(const float* x, const int* before, float* out, int n) {
+extern "C" __global__ void move(const float* x, const int* before, const int* count,
+                                float* out, int n) {
     __shared__ int warps[9];
     int i = blockIdx.x * 256 + threadIdx.x;
     bool stays = i < n && x[i] > 0;
     int place = place_in_block(stays, warps);
     if (stays) out[before[blockIdx.x] + place] = x[i];
+    if (i < n && i >= count[0]) out[i] = 0;  // behind the elements that stay
 }

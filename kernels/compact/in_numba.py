@@ -35,12 +35,13 @@ def _one_block_walks(x, out, count):
             out[done + row[now, t] - 1] = x[i]
         done += row[now, 255]
         cuda.syncthreads()  # all have read the row: the next tile may overwrite it
+    for k in range(done + t, x.size, 256):
+        out[k] = np.float32(0.0)  # behind the elements that stay
     if t == 0:
         count[0] = done
 
 
 def one_block_walks(x, out, count):
-    out.zero_()  # behind the elements that stay
     _one_block_walks[1, 256](x, out, count)
 
 
@@ -87,19 +88,20 @@ def _scan_of_numbers(numbers, before, count):
 
 
 @cuda.jit
-def _move(x, before, out):
+def _move(x, before, count, out):
     warps = cuda.shared.array(9, int32)
     i = cuda.grid(1)
     stays = i < x.size and x[i] > 0
     place = _place_in_block(stays, warps)
     if stays:
         out[before[cuda.blockIdx.x] + place] = x[i]
+    if count[0] <= i < x.size:
+        out[i] = np.float32(0.0)  # behind the elements that stay
 
 
 def ballot(x, out, count):
     blocks = (x.numel() + 255) // 256
     numbers, before = torch.empty(2, blocks, dtype=torch.int32, device=x.device)  # (blocks,) each
-    out.zero_()
     _numbers[blocks, 256](x, numbers)
     _scan_of_numbers[1, 1](numbers, before, count)
-    _move[blocks, 256](x, before, out)
+    _move[blocks, 256](x, before, count, out)

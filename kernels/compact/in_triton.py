@@ -21,11 +21,13 @@ def _one_program_walks(x_ptr, out_ptr, count_ptr, n, BLOCK: tl.constexpr):
         place = done + tl.cumsum(stays, 0) - 1  # the sum counts this element too
         tl.store(out_ptr + place, x, mask=x > 0)
         done += tl.sum(stays)
+    for first in range(0, n, BLOCK):
+        i = first + tl.arange(0, BLOCK)
+        tl.store(out_ptr + i, tl.zeros((BLOCK,), tl.float32), mask=(i >= done) & (i < n))  # behind those that stay
     tl.store(count_ptr, done)
 
 
 def one_program_walks(x, out, count, *, BLOCK=128):
-    out.zero_()  # behind the elements that stay
     _one_program_walks[(1,)](x, out, count, x.numel(), BLOCK=BLOCK)
 
 
@@ -56,18 +58,19 @@ def _scan_of_numbers(numbers_ptr, before_ptr, count_ptr, programs, BLOCK: tl.con
 
 
 @triton.jit
-def _move(x_ptr, before_ptr, out_ptr, n, BLOCK: tl.constexpr):
+def _move(x_ptr, before_ptr, count_ptr, out_ptr, n, BLOCK: tl.constexpr):
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)  # (BLOCK,)
     x = tl.load(x_ptr + i, mask=i < n, other=0.0)
     place = tl.load(before_ptr + tl.program_id(0)) + tl.cumsum((x > 0).to(tl.int32), 0) - 1
     tl.store(out_ptr + place, x, mask=x > 0)
+    behind = (i >= tl.load(count_ptr)) & (i < n)
+    tl.store(out_ptr + i, tl.zeros((BLOCK,), tl.float32), mask=behind)
 
 
 def totals_first(x, out, count, *, BLOCK=1024):
     n = x.numel()
     programs = triton.cdiv(n, BLOCK)
     numbers, before = torch.empty(2, programs, dtype=torch.int32, device=x.device)  # (programs,) each
-    out.zero_()
     _numbers[(programs,)](x, numbers, n, BLOCK=BLOCK)
     _scan_of_numbers[(1,)](numbers, before, count, programs, BLOCK=1024)
-    _move[(programs,)](x, before, out, n, BLOCK=BLOCK)
+    _move[(programs,)](x, before, count, out, n, BLOCK=BLOCK)
