@@ -24,18 +24,35 @@ def workers():
         pool.close()
 
 
-@pytest.fixture
-def root(tmp_path) -> Path:
-    """The exercises as shipped and their wrong answers, in a folder of their own."""
-    root = shutil.copytree(ROOT / "exercises", tmp_path / "exercises")
-    shutil.copytree(ROOT / "tests" / "wrong", tmp_path / "tests" / "wrong")
+@pytest.fixture(scope="session")
+def shipped(tmp_path_factory) -> Path:
+    """The exercises as shipped, for tests that change none of them."""
+    root = shutil.copytree(ROOT / "exercises", tmp_path_factory.mktemp("shipped") / "exercises")
     dev.cut(catalogue.load(root))
     return root
 
 
 @pytest.fixture
+def root(tmp_path, shipped) -> Path:
+    """The exercises as shipped, in a folder of their own."""
+    return shutil.copytree(shipped, tmp_path / "exercises")
+
+
+@pytest.fixture
+def wrong(root) -> Path:
+    """The wrong answers beside them."""
+    return shutil.copytree(ROOT / "tests" / "wrong", root.parent / "tests" / "wrong") / "exercises"
+
+
+@pytest.fixture
 def course(root, workers) -> Course:
     return Course(root, limit_s=5.0, workers=workers)
+
+
+@pytest.fixture(scope="session")
+def shipped_course(shipped, workers) -> Course:
+    """The course as shipped, for tests that change nothing of it."""
+    return Course(shipped, limit_s=5.0, workers=workers)
 
 
 @pytest.fixture

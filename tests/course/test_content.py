@@ -26,16 +26,16 @@ def test_every_exercise_has_wrong_answers_and_none_is_a_stray():
 
 
 @pytest.mark.parametrize("name", [e.id for e in EXERCISES])
-def test_as_shipped_it_fails_and_its_solution_reaches_silver(course, name):
-    exercise = course.pick(name)
-    assert dev.prove(course, exercise, with_mutants=False).problems == []
+def test_as_shipped_it_fails_and_its_solution_reaches_silver(shipped_course, name):
+    exercise = shipped_course.pick(name)
+    assert dev.prove(shipped_course, exercise, with_mutants=False).problems == []
 
 
 @pytest.mark.parametrize(("name", "mutant"), MUTANTS, ids=["/".join(one) for one in MUTANTS])
-def test_a_wrong_answer_dies_as_declared(course, name, mutant):
-    exercise = course.pick(name)
+def test_a_wrong_answer_dies_as_declared(shipped_course, name, mutant):
+    exercise = shipped_course.pick(name)
     solution = {file: exercise.cut(file).solution for file in exercise.files}
-    assert dev.mutant(course, exercise, solution, WRONG / name / mutant) == []
+    assert dev.mutant(shipped_course, exercise, solution, WRONG / name / mutant) == []
 
 
 def test_an_answer_that_is_a_copy_has_no_wrong_copy(course):
@@ -48,25 +48,25 @@ def test_an_answer_that_is_a_copy_has_no_wrong_copy(course):
 @pytest.mark.slow
 @pytest.mark.parametrize("mutant", automatic.NAMES)
 @pytest.mark.parametrize("name", [e.id for e in EXERCISES])
-def test_what_is_put_in_place_of_the_result_dies_of_its_values(course, name, mutant):
-    exercise = course.pick(name)
+def test_what_is_put_in_place_of_the_result_dies_of_its_values(shipped_course, name, mutant):
+    exercise = shipped_course.pick(name)
     solution = {file: exercise.cut(file).solution for file in exercise.files}
-    assert dev.automatic_mutant(course, exercise, solution, mutant) == []
+    assert dev.automatic_mutant(shipped_course, exercise, solution, mutant) == []
 
 
-def test_codes_that_are_relied_on_are_shown_to_come(course):
+def test_codes_that_are_relied_on_are_shown_to_come(course, wrong):
     assert dev.unproved(course) == []
     course.exercises[0] = replace(course.exercises[0], checks=("P3<=1",), hints_for={"M8": "?"})
-    for path in (course.root.parent / "tests" / "wrong" / "exercises").rglob("*.py"):
+    for path in wrong.rglob("*.py"):
         path.unlink()
     problems = dev.unproved(course)
     assert f"{course.exercises[0].id}: nothing in tests/wrong dies with P3" in problems
 
 
-def test_a_proof_notices_what_it_must(course):
+def test_a_proof_notices_what_it_must(course, wrong):
     """Each promise of a row, broken on purpose: the proof names it."""
     exercise = course.pick("guard_the_tail")
-    folder = course.root.parent / "tests" / "wrong" / "exercises" / exercise.id
+    folder = wrong / exercise.id
     (folder / "no_guard.py").write_text("# expect: R1\n" + exercise.cut().exercise, encoding="utf-8")
     (folder / "none_at_all.py").write_text("# expect: M4\n" + exercise.cut().solution, encoding="utf-8")
     (folder / "no_words.py").write_text(exercise.cut().exercise, encoding="utf-8")

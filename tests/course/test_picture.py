@@ -117,9 +117,9 @@ def test_neighbours_are_named_with_their_distance():
     assert words == "lanes 0, 1, 2, 3 of a warp read shared memory in banks 0, 0, 0, 0: 128 bytes apart"
 
 
-def test_a_request_that_costs_too_much_names_its_lanes(course):
+def test_a_request_that_costs_too_much_names_its_lanes(course, wrong):
     exercise = course.pick("grid_stride")
-    path = course.root.parent / "tests" / "wrong" / "exercises" / exercise.id / "a_chunk_a_thread.py"
+    path = wrong / exercise.id / "a_chunk_a_thread.py"
     found = course.check_texts(exercise, {exercise.files[0]: path.read_text(encoding="utf-8")})
     first = found["findings"][0]
     assert first["code"] == "M1"

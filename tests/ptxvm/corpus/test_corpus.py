@@ -49,6 +49,7 @@ def test_an_output_that_nobody_writes_is_wrong(emulated):
     assert corpus.wrong(case, corpus.Run([], case.tensors))
 
 
+@pytest.mark.slow
 def test_ptxas_accepts_it_for_sm_86(run_of, tmp_path):
     said = {name: list(refusals(run_of(name)[1].launches, tmp_path)) for name in NAMES}
     assert not {name: lines for name, lines in said.items() if lines}

@@ -47,7 +47,9 @@ def sectors(nbytes: int) -> int:
     return -(-nbytes // SECTOR)
 
 
-@pytest.mark.parametrize("name", RUNGS)
+@pytest.mark.parametrize(
+    "name", [name if k % 2 else pytest.param(name, marks=pytest.mark.slow) for k, name in enumerate(RUNGS)]
+)
 def test_a_rung_moves_each_byte_of_its_operation(name, emulated):
     """The sectors that a launch must move are a closed formula: those of the operation's inputs and outputs.
 
