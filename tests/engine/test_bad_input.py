@@ -218,6 +218,7 @@ def test_a_driver_that_is_too_old(checkout, old_driver, line, way_out):
     assert said.endswith(way_out)
 
 
+@pytest.mark.slow
 def test_without_the_card_it_goes_on(checkout, old_driver):
     done = checkout.run("profile", RUNG, "--quick", "--virtual", PYTHONPATH=old_driver)
     assert done.code == errors.OK

@@ -234,6 +234,7 @@ FIELDS = {
 WRONG = ("learn run guard_the_tail",)  # as it is shipped
 SLOW = (
     "doctor",
+    f"check {RUNG} --quick",
     "inspect vector_add/numba/grid_stride",
     "learn run guard_the_tail",
     "learn show guard_the_tail",

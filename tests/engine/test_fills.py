@@ -128,6 +128,7 @@ def test_five_architectures_stand_side_by_side(found, capsys):
     assert "STG" not in cells
 
 
+@pytest.mark.slow
 def test_the_tensor_instruction_of_a_real_rung_is_told_whole():
     rung = catalogue.select("gemm_fp8/triton/fp8_dot")[0]
     found = inspection.gather(rung, "rtx4090", sass=True)

@@ -182,6 +182,7 @@ def test_where_it_is_native_it_compiles_and_shows_its_claim(fp8, capsys):
     assert inspected.exit_code(fp8) == errors.OK
 
 
+@pytest.mark.slow
 def test_printed_ptx_can_be_assembled_again(fp8, capsys, tmp_path, monkeypatch):
     from warpbench.backends import sass
 
@@ -190,6 +191,7 @@ def test_printed_ptx_can_be_assembled_again(fp8, capsys, tmp_path, monkeypatch):
     assert panel.registers == fp8["kernels"][0]["registers"]
 
 
+@pytest.mark.slow
 def test_a_refused_rung_that_does_not_even_compile_says_both(capsys):
     found = gather(FP8, "rtx3090", ptx=True)
     text = shown(found, capsys)
@@ -209,6 +211,7 @@ def test_a_refused_rung_that_compiles_is_shown_and_still_not_run(capsys):
 
 
 # -- wrong and broken rungs ----------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_a_kernel_that_ptxvm_stops_is_wrong_and_its_code_is_there_all_the_same(make_catalogue, capsys):
     found = gather("double/numba/plain", root=make_catalogue(BEYOND))
     assert found["verdict"] == "fail"
@@ -221,6 +224,7 @@ def test_a_kernel_that_ptxvm_stops_is_wrong_and_its_code_is_there_all_the_same(m
     assert inspected.exit_code(found) == errors.WRONG
 
 
+@pytest.mark.slow
 def test_a_file_that_does_not_parse_is_told_in_one_line(make_catalogue, capsys):
     found = gather("double/numba/plain", root=make_catalogue("def plain(:\n"))
     assert "in_numba.py:1 does not parse" in shown(found, capsys)

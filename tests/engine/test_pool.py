@@ -47,6 +47,7 @@ def ask(root, *rungs, limit_s=60.0, processes=1, memory_bytes=6 << 30):
         return {task["rung"].rpartition("/")[2]: answer for task, answer in pool.run(tasks)}
 
 
+@pytest.mark.slow
 def test_two_workers_answer_every_task(make_catalogue):
     answers = ask(make_catalogue(), "plain", "other", processes=2)
     assert [answers[name]["verdict"] for name in ("plain", "other")] == ["pass", "pass"]
@@ -54,6 +55,7 @@ def test_two_workers_answer_every_task(make_catalogue):
     assert len(answers["plain"]["cases"]) == 3 + 1 + 4
 
 
+@pytest.mark.slow
 def test_what_a_kernel_prints_is_no_answer(make_catalogue):
     body = "print('{\"event\": \"result\", \"value\": 1}'); sys.stderr.write('x'); os.write(1, b'{}\\n')"
     assert ask(make_catalogue(other(body)), "other")["other"]["verdict"] == "pass"
@@ -139,6 +141,7 @@ def test_a_worker_for_ptxvm_sees_no_card_and_takes_one_core(monkeypatch):
     assert environment("card:GPU-1")["CUDA_VISIBLE_DEVICES"] == "GPU-1"
 
 
+@pytest.mark.slow
 def test_a_worker_does_not_outlive_whoever_started_it(make_catalogue, tmp_path):
     """The parent is killed while a kernel runs that never ends: nobody is left who could stop it."""
     pid_file = tmp_path / "pid"

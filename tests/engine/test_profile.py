@@ -243,6 +243,7 @@ def test_the_second_run_comes_from_the_cache(first, second):
     assert second.out.splitlines()[-1].startswith("record: profiling/runs/virtual/")
 
 
+@pytest.mark.slow
 def test_an_edited_kernel_is_counted_anew(checkout, second):
     file = checkout.root / "kernels" / "double" / "in_numba.py"
     text = file.read_text()

@@ -305,6 +305,7 @@ def test_a_fault_ends_the_script_with_its_own_lines_only(checkout, script):
     assert "script.py:15   out[i] = tile[63 - i]" in report
 
 
+@pytest.mark.slow
 def test_json_stands_alone_on_stdout(checkout, script):
     path = script(BROKEN.replace("shifted[", "summed["))
     done = checkout.run("run", "--json", path, "--gpu", "3")
