@@ -68,7 +68,7 @@ OPERATION = Operation(
     title="the positive elements, in order",
     axes=("n",),
     shapes=Shapes(
-        tiny=({"n": 4096},),
+        tiny=({"n": 2048},),
         ragged=({"n": 1}, {"n": 33}, {"n": 257}, {"n": 1000}),
         large=({"n": 1 << 26},),
     ),

@@ -69,7 +69,7 @@ OPERATION = Operation(
     title="counts of 256 values",
     axes=("n",),
     shapes=Shapes(
-        tiny=({"n": 8192},),
+        tiny=({"n": 4096},),
         ragged=({"n": 1}, {"n": 31}, {"n": 257}, {"n": 1000}),
         large=({"n": 1 << 26},),
     ),

@@ -90,7 +90,7 @@ OPERATION = Operation(
     title="out = sums of x before each",
     axes=("n",),
     shapes=Shapes(
-        tiny=({"n": 4096},),
+        tiny=({"n": 2048},),
         ragged=({"n": 1}, {"n": 31}, {"n": 33}, {"n": 257}, {"n": 1000}),
         large=({"n": 1 << 26},),
     ),
