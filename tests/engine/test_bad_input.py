@@ -272,6 +272,7 @@ def write_broken(folder):
         (folder / f"in_numba_{name}.py").write_text(text)
 
 
+@pytest.mark.slow
 def test_broken_kernel_files_are_told_in_the_learners_coordinates(checkout):
     done = checkout.run("check", "broken", "--quick", "--limit", "2")
     assert done.code == errors.WRONG

@@ -33,7 +33,14 @@ def assert_passes(operation, rung, emulated, full):
     assert len(found["cases"]) >= 2
 
 
-@pytest.mark.parametrize("pair", RUNNABLE, ids=path_of)
+@pytest.mark.parametrize(
+    "pair",
+    [  # seconds of compiling go to the slow part, which runs these rungs too
+        pytest.param(pair, marks=pytest.mark.slow if path_of(pair).startswith("attention/numba/") else ())
+        for pair in RUNNABLE
+    ],
+    ids=map(path_of, RUNNABLE),
+)
 def test_right_at_tiny_and_ragged_shapes(pair, emulated):
     assert_passes(*pair, emulated, full=False)
 
