@@ -35,6 +35,7 @@ number of times a warp (or thread) ran a block times what stands in it, so they 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -43,13 +44,73 @@ from ptxvm.group import WARP, Array, Group
 from ptxvm.ir import Block
 from ptxvm.report import Counters, total
 from ptxvm.sums import Sum
+from ptxvm.types import Instruction
 from ptxvm.units import class_of, flops_of, mma_flops_of, unit_of
+
+
+@dataclass
+class OnLine:
+    """What a block of instructions holds on one source line, counted once for all launches of its kernel."""
+
+    instructions: int = 0
+    flops: int = 0  # of a thread
+    matrix_flops: int = 0  # of a warp
+    mma: int = 0
+    units: dict[str, tuple[int, int]] = field(default_factory=dict)  # -> operations (of a thread, of a warp)
+    mix: dict[str, int] = field(default_factory=dict)
+
+    def hold(self, ins: Instruction) -> None:
+        """Count an instruction in."""
+        flops, matrix, unit, kind = flops_of(ins), mma_flops_of(ins), unit_of(ins), class_of(ins)
+        self.instructions += 1
+        self.flops += flops
+        self.matrix_flops += matrix
+        self.mma += matrix > 0
+        self.mix[kind] = self.mix.get(kind, 0) + 1
+        if flops or matrix or unit == "integer":
+            of_thread, of_warp = self.units.get(unit, (0, 0))
+            self.units[unit] = (of_thread + (flops or unit == "integer"), of_warp + matrix)
+
+    def count(self, counters: Counters, warps: int, threads: int) -> None:
+        """Add what it holds to the counters of its line, for so many warps and threads that ran the block."""
+        counters.instructions += self.instructions * warps
+        counters.thread_instructions += self.instructions * threads
+        counters.flops += self.flops * threads + self.matrix_flops * warps
+        counters.mma += self.mma * warps
+        for unit, (of_thread, of_warp) in self.units.items():
+            counters.units[unit] = counters.units.get(unit, 0) + of_thread * threads + of_warp * warps
+        for kind, times in self.mix.items():
+            counters.mix[kind] = counters.mix.get(kind, 0) + times * warps
+
+
+@dataclass
+class Holding:
+    """What a block holds: by source line, and its opcodes."""
+
+    lines: dict[tuple[str, int], OnLine] = field(default_factory=dict)
+    opcodes: dict[str, int] = field(default_factory=dict)
+
+
+def holdings(sites: Sequence[Site], blocks: Sequence[Block]) -> tuple[Holding, ...]:
+    """What each block of a kernel holds."""
+    found = []
+    for block in blocks:
+        holding = Holding()
+        for site in sites[block.first : block.last_exclusive]:
+            holding.lines.setdefault(_place(site), OnLine()).hold(site.ins)
+            holding.opcodes[site.ins.opcode] = holding.opcodes.get(site.ins.opcode, 0) + 1
+        found.append(holding)
+    return tuple(found)
+
+
+def _place(site: Site) -> tuple[str, int]:
+    return (site.source.file, site.source.line) if site.source else ("", 0)
 
 
 class Counting:
     """Counters of one launch. `extent` is the number of arena bytes that can be addressed."""
 
-    def __init__(self, sites: Sequence[Site], blocks: Sequence[Block], extent: int) -> None:
+    def __init__(self, sites: Sequence[Site], blocks: Sequence[Holding], extent: int) -> None:
         self.sites, self.blocks = sites, blocks
         self.warps = [0] * len(blocks)
         self.threads = [0] * len(blocks)
@@ -217,29 +278,16 @@ class Counting:
     # -- the result ----------------------------------------------------------------------------------------------
     def result(self) -> tuple[Counters, dict[tuple[str, int], Counters], dict[str, int]]:
         """(counters of the launch, of each source line, warp instructions by opcode)."""
-        opcodes: dict[str, int] = {}
-        for block in self.blocks:
-            warps, threads = self.warps[block.index], self.threads[block.index]
-            if not warps:
-                continue
-            for site in self.sites[block.first : block.last_exclusive]:
-                counters = self._of(site)
-                counters.instructions += warps
-                counters.thread_instructions += threads
-                matrix, unit = mma_flops_of(site.ins), unit_of(site.ins)
-                flops = flops_of(site.ins) * threads + matrix * warps
-                counters.flops += flops
-                counters.mma += warps if matrix else 0
-                if flops or unit == "integer":
-                    counters.units[unit] = counters.units.get(unit, 0) + (flops or threads)
-                kind = class_of(site.ins)
-                counters.mix[kind] = counters.mix.get(kind, 0) + warps
-                opcodes[site.ins.opcode] = opcodes.get(site.ins.opcode, 0) + warps
         lines: dict[tuple[str, int], Counters] = {}
+        opcodes: dict[str, int] = {}
+        for holding, warps, threads in zip(self.blocks, self.warps, self.threads, strict=True):
+            if warps:
+                for place, on_line in holding.lines.items():
+                    on_line.count(lines.setdefault(place, Counters()), warps, threads)
+                for opcode, times in holding.opcodes.items():
+                    opcodes[opcode] = opcodes.get(opcode, 0) + times * warps
         for index, counters in self.at.items():
-            source = self.sites[index].source
-            place = (source.file, source.line) if source else ("", 0)
-            lines.setdefault(place, Counters()).add(counters)
+            lines.setdefault(_place(self.sites[index]), Counters()).add(counters)
         whole = total(lines)
         whole.unique_load_sectors = int(np.count_nonzero(self.loaded))
         whole.unique_store_sectors = int(np.count_nonzero(self.stored))

@@ -208,7 +208,7 @@ class Device:
         report = Report(kernel.name, full_grid, full_block, sampled=schedule.blocks is not None)
         findings = Findings()
         threads = full_block[0] * full_block[1] * full_block[2]
-        counting = Counting(compiled.sites, kernel.graph.blocks, self.arena.extent) if checks.counters else None
+        counting = Counting(compiled.sites, compiled.holdings, self.arena.extent) if checks.counters else None
         ids = _block_order(full_grid, schedule)
         pointers = by_parameter(kernel.params, parameters, self.arena)
         races = None

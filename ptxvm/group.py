@@ -55,18 +55,11 @@ class Group:
         `row_cta` is then empty.
         """
         if self._slots is None:
-            if self.product:
-                tids = self.tids[0]
-                warps, row = np.unique(tids // WARP, return_inverse=True)
-                slot = row * WARP + tids % WARP
-                full = slot.size == warps.size * WARP
-                self._slots = (None if full else slot, warps.size, np.empty(0, np.int64), warps)
-            else:
-                key = (self.ctas[:, 0] << 16) + self.tids[:, 0] // WARP
-                keys, row = np.unique(key, return_inverse=True)
-                slot = row * WARP + self.tids[:, 0] % WARP
-                full = slot.size == keys.size * WARP
-                self._slots = (None if full else slot, keys.size, keys >> 16, keys & 0xFFFF)
+            tids = self.tids.ravel()
+            begins, row = _runs(tids // WARP if self.product else (self.ctas[:, 0] << 16) + tids // WARP)
+            slot = None if tids.size == begins.size * WARP else row * WARP + tids % WARP
+            row_cta = np.empty(0, np.int64) if self.product else self.ctas[begins, 0]
+            self._slots = (slot, begins.size, row_cta, tids[begins] // WARP)
         return self._slots
 
     def by_warp(self, x: Array) -> Array:
@@ -203,11 +196,13 @@ def _join_values(arrays: list[Any], shapes: list[tuple[int, int]], axis: int, or
         if joined is not None:
             return joined
         arrays = [whole(a) for a in arrays]
-    other = 1 - axis
-    width = max(a.shape[other] for a in arrays)
-    target = [(s[0], width) if axis == 0 else (width, s[1]) for s in shapes]
-    all_of_them = np.concatenate([np.broadcast_to(a, t) for a, t in zip(arrays, target, strict=True)], axis=axis)
-    return all_of_them[order] if axis == 0 else all_of_them[:, order]
+    width = max(a.shape[1 - axis] for a in arrays)
+    joined = np.empty((order.size, width) if axis == 0 else (width, order.size), first.dtype)
+    along, begin = joined if axis == 0 else joined.T, 0
+    for array, shape in zip(arrays, shapes, strict=True):
+        along[begin : begin + shape[axis]] = array if axis == 0 else array.T
+        begin += shape[axis]
+    return joined[order] if axis == 0 else joined[:, order]
 
 
 def _same(a: Array, b: Array) -> bool:
@@ -225,6 +220,14 @@ def restore(group: Group, live: Iterable[str]) -> Group:
     shape = (ctas.size, tids.size)
     regs = {k: v if v.size == 1 else v.reshape(shape) for k in live if (v := group.regs.get(k)) is not None}
     return Group(group.block, ctas[:, None], tids[None, :], regs)
+
+
+def _runs(keys: Array) -> tuple[Array, Array]:
+    """Of ascending keys: where each value begins, and which of the values each place holds."""
+    changes = keys[1:] != keys[:-1]
+    row = np.zeros(keys.size, np.int64)
+    np.cumsum(changes, out=row[1:])
+    return np.concatenate(([0], np.flatnonzero(changes) + 1)), row
 
 
 def registers_of(values: Mapping[str, Array]) -> Registers:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from types import CodeType
 from typing import Any
 
@@ -20,6 +21,7 @@ from ptxvm.codegen import asynchronous, atomic, call, chains, control, convert, 
 from ptxvm.codegen import warp as _warp  # noqa: F401  registers its emitters
 from ptxvm.codegen.emitter import EMITTERS, BlockWriter, possible_sums, refuse
 from ptxvm.codegen.targets import too_new
+from ptxvm.counters import Holding, holdings
 from ptxvm.errors import Unsupported
 from ptxvm.flow import callee, meets
 from ptxvm.group import Group
@@ -58,6 +60,11 @@ class Compiled:
     functions: dict[str, Part]
     has_alloca: bool
     has_meetings: bool  # whether any block `meets`
+
+    @cached_property
+    def holdings(self) -> tuple[Holding, ...]:
+        """What each block holds, for the counters."""
+        return holdings(self.sites, self.graph.blocks)
 
     def part_of(self, block: int) -> Part:
         """The function that holds a block."""

@@ -131,11 +131,11 @@ def _by_kind(counting: Counting) -> dict[str, int]:
             counts[f"local_{kind}_requests"] += c.local_requests
         counts["shared_wavefronts_ideal"] += c.shared_wavefronts_ideal
         counts["barriers"] += c.barriers
-    for block in counting.blocks:
-        for site in counting.sites[block.first : block.last_exclusive]:
-            parts = site.ins.parts
+    for holding, warps, threads in zip(counting.blocks, counting.warps, counting.threads, strict=True):
+        for opcode, times in holding.opcodes.items():
+            parts = opcode.split(".")
             if parts[0] == "shfl":
-                counts["shuffles"] += counting.warps[block.index]
+                counts["shuffles"] += times * warps
             elif parts[0] == "fma" and parts[-1] == "f32":
-                counts["fused_multiply_adds"] += counting.threads[block.index]
+                counts["fused_multiply_adds"] += times * threads
     return {name: n for name, n in sorted(counts.items()) if n}
