@@ -43,8 +43,11 @@ class Allocation:
     def end(self) -> int:
         return self.start + self.bytes
 
-    def describe(self, address: int) -> str:
-        """`o[3, 7]`, or how far an address lies outside: `o[1024]: first element past the end, o is (1024,)`."""
+    def describe(self, address: int, width: int = 1) -> str:
+        """`o[3, 7]`, or how far an address lies outside: `o[1024]: first element past the end, o is (1024,)`.
+
+        Of an access of `width` bytes that begins inside and ends outside, also where it passes the end.
+        """
         name = self.name or f"allocation at {self.start:#x}"
         item = np.dtype(self.dtype).itemsize
         offset = address - self.start - self.view_offset
@@ -55,9 +58,14 @@ class Allocation:
             return f"{shown}: it has no elements"
         if self.start <= address < self.end:
             index = element_index(offset, shape, strides, item)
+            place = f"byte {address - self.start} of the storage of {name}"
             if index is not None:
-                return f"{name}[{', '.join(map(str, index))}]"
-            return f"byte {address - self.start} of the storage of {name}"
+                place = f"{name}[{', '.join(map(str, index))}]"
+            if address + width > self.end:
+                beyond, whole = address + width - self.end, self.bytes % item == 0 and width % item == 0
+                most = f"{beyond // item} of {width // item} elements" if whole else f"{beyond} of {width} bytes"
+                return f"from {place} on, {most} past the end, {shown}"
+            return place
         if strides == contiguous(shape, item) and offset % item == 0:
             element = rest = offset // item
             where = "before the first element" if element < 0 else "past the end"

@@ -89,7 +89,7 @@ class Bounds:
         nowhere = not (self.provenance and site.provenance) or len(allowed) < len(site.provenance)
         if nowhere and null.any():
             raise LaneFault("null pointer", f"{kind} of {width} bytes through a null pointer", null, address, "global")
-        raise LaneFault("out of bounds", f"{kind} of {width} bytes", bad, address, "global")
+        raise LaneFault("out of bounds", f"{kind} of {width} bytes", bad, address, "global", width)
 
     def _allowed(self, site: Site, address: int) -> list[Allocation]:
         """The allocations that an instruction may touch, or the one that an address lies in."""

@@ -56,7 +56,7 @@ class LaneFault(PtxvmError):
     """A fault of some lanes of the running group.
 
     `lanes` is bool and broadcasts to the group's shape; `address` (int64, likewise) and `space` say which memory it is
-    about, where it is about memory.
+    about, where it is about memory, and `width` how many bytes a lane touches there, where that matters.
     """
 
     def __init__(
@@ -66,6 +66,8 @@ class LaneFault(PtxvmError):
         lanes: np.ndarray[Any, Any],
         address: np.ndarray[Any, Any] | None = None,
         space: str = "",
+        width: int = 1,
     ) -> None:
         super().__init__(detail)
         self.kind, self.detail, self.lanes, self.address, self.space = kind, detail, lanes, address, space
+        self.width = width

@@ -293,19 +293,19 @@ class Machine:
             text=source_text(source),
             block=self.who.block_coordinates(cta),
             thread=self.who.thread_coordinates(tid),
-            object="" if address is None else self.describe(site, fault.space, address),
+            object="" if address is None else self.describe(site, fault.space, address, fault.width),
             count=int(np.count_nonzero(lanes)),
         )
         return self.findings.add(finding, site.index)
 
-    def describe(self, site: Site, space: str, address: int) -> str:
-        """The tensor element, or the shared variable and byte, at an address."""
+    def describe(self, site: Site, space: str, address: int, width: int = 1) -> str:
+        """The tensor element, or the shared variable and byte, at an address; of a tensor also what `width` passes."""
         if space == "global":
             owners = [a for p in site.provenance if (a := self.memory.bounds.parameters.get(p)) is not None]
             if not owners and address < NULL_BYTES:
                 return f"address {address:#x}"
             allocation: Allocation | None = owners[0] if len(owners) == 1 else self.memory.arena.nearest(address)
-            return allocation.describe(address) if allocation else f"address {address:#x}"
+            return allocation.describe(address, width) if allocation else f"address {address:#x}"
         if space != "shared":
             return f"byte {address} of local memory"
         before = [v for v in self.layout.shared_variables if self.layout.shared[v.name] <= address]

@@ -187,8 +187,8 @@ def _where(wrong: Tensor) -> Pattern | None:
     left = total - first
     dense = 20 * count >= 19 * left and 20 * left < 19 * total
     if dense or (2 * count >= left and 4 * left <= total):
-        last = f"{left:,} elements" if left > 1 else "1 element"
-        return Pattern("tail", f"only the last {last}: who computes what lies beyond the last full block?")
+        last = f"last {left:,} elements" if left > 1 else "last element"
+        return Pattern("tail", f"only the {last}: who computes what lies beyond the last full block?")
     if wrong.dim() >= 2:
         columns = wrong.reshape(-1, wrong.shape[-1])
         width, rows = columns.shape[1], columns.shape[0]

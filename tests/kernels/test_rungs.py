@@ -16,6 +16,8 @@ ARCHITECTURES = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_120")
 CARD = hardware.gpu("rtx3090")
 RUNGS = catalogue.rungs()
 RUNNABLE = [(operation, rung) for operation, rung in RUNGS if not hardware.missing(CARD, rung.needs)]
+# in the slow part, which runs them too: seconds of compiling
+DEAR = {"attention/numba/three_kernels", "attention/numba/fused_online", "attention/triton/fused_online"}
 COUNTED = [(operation, rung) for operation, rung in RUNNABLE if rung.counts]
 
 
@@ -35,10 +37,7 @@ def assert_passes(operation, rung, emulated, full):
 
 @pytest.mark.parametrize(
     "pair",
-    [  # seconds of compiling go to the slow part, which runs these rungs too
-        pytest.param(pair, marks=pytest.mark.slow if path_of(pair).startswith("attention/numba/") else ())
-        for pair in RUNNABLE
-    ],
+    [pytest.param(pair, marks=pytest.mark.slow if path_of(pair) in DEAR else ()) for pair in RUNNABLE],
     ids=map(path_of, RUNNABLE),
 )
 def test_right_at_tiny_and_ragged_shapes(pair, emulated):

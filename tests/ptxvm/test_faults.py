@@ -42,6 +42,14 @@ def test_a_missing_guard_is_out_of_bounds_at_the_first_element_past_the_end():
     assert finding.object == "x[1000]: first element past the end, x is (1000,)"
 
 
+def test_a_wide_access_says_how_much_of_it_passes_the_end():
+    """Thread 255 reads elements 1020 to 1023 of 1,022."""
+    wide = "mul.wide.s32 %rd1, %i, 16; add.s64 %xi, %x, %rd1; ld.global.v4.f32 {%f1, %f2, %f3, %f4}, [%xi];"
+    finding = stopped(wide, n=1022, grid=1)
+    assert finding.detail == "load of 16 bytes"
+    assert finding.object == "from x[1020] on, 2 of 4 elements past the end, x is (1022,)"
+
+
 def test_reading_from_one_tensor_into_its_neighbour_is_out_of_bounds():
     """The address lies inside `y`, but it was computed from `x`."""
     body = "add.s64 %xi, %xi, 8192; ld.global.f32 %f1, [%xi];"

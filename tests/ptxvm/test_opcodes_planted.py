@@ -401,7 +401,13 @@ def flipped(right: EmitterFunction) -> EmitterFunction:
 NEEDED = {"mov", "setp", "mad", "cvta", "selp"}  # the kernel around the forms stands on these; each is tested above
 
 
-@pytest.mark.parametrize("base", sorted({form.opcode.split(".")[0] for form in LANE_FORMS} - NEEDED))
+@pytest.mark.parametrize(
+    "base",
+    [  # the forms of cvt take seconds
+        pytest.param(base, marks=pytest.mark.slow if base == "cvt" else ())
+        for base in sorted({form.opcode.split(".")[0] for form in LANE_FORMS} - NEEDED)
+    ],
+)
 def test_a_flipped_bit_is_seen_in_every_form(monkeypatch: pytest.MonkeyPatch, base: str) -> None:
     """Each form by itself: none is compared in name only."""
     forms = [form for form in LANE_FORMS if form.opcode.split(".")[0] == base]

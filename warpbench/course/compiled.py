@@ -75,7 +75,8 @@ def _occupancy(launch: Any, registers: int, shared: int, arch: str) -> tuple[flo
     found = hardware.occupancy(_capability(arch), x * y * z, registers, shared)
     if found is None:
         raise ValueError(f"the limits of {arch} are not known, so its occupancy is not")
-    words = f"{found.warps_per_sm} of {found.most_warps_per_sm} warps an SM, limited by {' and '.join(found.limiters)}"
+    warps = f"{found.warps_per_sm} of {found.most_warps_per_sm}"
+    words = f"{100 * found.share:.0f}% of an SM's warps ({warps}), limited by {' and '.join(found.limiters)}"
     return 100 * found.share, (launch.kernel, words)
 
 
@@ -102,7 +103,8 @@ def _words(figure: Figure, kernels: Sequence[Any], files: Sequence[str], arch: s
         by_line.setdefault(mine, []).append(text)
     place, on_line = max(by_line.items(), key=lambda item: len(item[1]))
     file, line = place or (None, None)
-    count = f"the {kind} of {hits[0][0]} holds {len(hits)} instructions with {shown}, {len(on_line)} on this line:"
+    held = "1 instruction" if len(hits) == 1 else f"{len(hits)} instructions"
+    count = f"the {kind} of {hits[0][0]} holds {held} with {shown}, {len(on_line)} on this line:"
     return Measured(False, float(len(hits)), (count, *on_line[:3]), file, line)
 
 

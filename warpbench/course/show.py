@@ -95,7 +95,10 @@ def card(exercise: Exercise, found: Mapping[str, Any], following: Exercise | Non
 def _measured(one: Mapping[str, Any]) -> str:
     if one["check"].startswith("X4"):
         return "no such instruction"
-    return "nothing to measure" if one["value"] is None else f"{one['value']:.3g}"
+    value = one["value"]
+    if value is None:
+        return "nothing to measure"
+    return f"{value:,.0f}" if value == int(value) else f"{value:.3g}"
 
 
 def colour() -> bool:

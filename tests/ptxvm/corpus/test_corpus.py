@@ -67,6 +67,7 @@ def test_compiles_for_other_architectures(arch):
     assert not {name: lines for name, lines in said.items() if lines}
 
 
+@pytest.mark.slow  # each kernel once more
 def test_there_is_breadth(run_of):
     """All but the kernels whose waiting depends on the order have closed formulas for some counters."""
     for dsl in corpus.DSLS:
