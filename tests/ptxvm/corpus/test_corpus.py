@@ -30,17 +30,12 @@ def run_of(emulated):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_right_and_clean(name, run_of):
+def test_right_clean_and_counted_as_on_paper(name, run_of):
     case, done = run_of(name)
     assert done.launches
     assert not [launch.not_executed for launch in done.launches if launch.not_executed]
     assert not [finding.message() for finding in done.findings]
     assert not corpus.wrong(case, done)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_counted_as_on_paper(name, run_of):
-    case, done = run_of(name)
     assert {counter: getattr(done.counters, counter) for counter in case.counters} == dict(case.counters)
 
 
