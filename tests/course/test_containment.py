@@ -47,6 +47,16 @@ def before(line):
         (before("import ctypes; ctypes.string_at(0)"), "E2", "it ended the process that checks it (signal SIGSEGV)"),
         (before("big = bytearray(1 << 40)"), "E2", "MemoryError"),
         (lambda t: t.replace("out[i] = x[i] + y[i]", "out[i] = x[i] + nowhere[i]"), "E2", "nowhere"),
+        (
+            lambda t: t.replace("if i < out.size:", "if i < out.shape:"),
+            "E2",
+            "if i < out.shape: | `<` is not defined for int64 and a tuple | at n=1",
+        ),
+        (
+            lambda t: t.replace("out[i] = x[i] + y[i]", "out[i] = x[i] + len"),
+            "E2",
+            "out[i] = x[i] + len | `+` is not defined for float32 and the function len | at n=1",
+        ),
     ],
 )
 def test_what_a_file_does_is_told(course, change, code, words):

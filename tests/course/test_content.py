@@ -14,23 +14,6 @@ from warpbench.course.cut import CutError, cut, outside_holes
 EXERCISES = load()
 WRONG = Path(__file__).resolve().parents[1] / "wrong" / "exercises"
 MUTANTS = [(e.id, path.name) for e in EXERCISES for path in sorted((WRONG / e.id).glob("*.*")) if path.is_file()]
-# right by brute force, which takes long by its nature
-DEAR = {
-    "compact/one_thread.py", "guard_the_tail/each_block_all.py", "histogram/bin_by_bin.py",
-    "occupancy_spills/row_read_again.cu", "reduce_tree/one_thread_alone.py", "scan_large/totals_on_the_way.py",
-}  # fmt: skip
-
-
-def _quick() -> set[str]:
-    """One wrong answer for each code, line and pattern (the first line) of each exercise; make test-all has all."""
-    first: dict[tuple[str, str], str] = {}
-    for name, mutant in MUTANTS:
-        if (path := f"{name}/{mutant}") not in DEAR:
-            first.setdefault((name, (WRONG / path).read_text(encoding="utf-8").partition("\n")[0]), path)
-    return set(first.values())
-
-
-QUICK = _quick()
 
 
 def test_catalogue_and_files_agree():
@@ -48,14 +31,7 @@ def test_as_shipped_it_fails_and_its_solution_reaches_silver(shipped_course, nam
     assert dev.prove(shipped_course, exercise, with_mutants=False).problems == []
 
 
-@pytest.mark.parametrize(
-    ("name", "mutant"),
-    [
-        pytest.param(*one, id=path, marks=() if path in QUICK else pytest.mark.slow)
-        for one in MUTANTS
-        if (path := "/".join(one))
-    ],
-)
+@pytest.mark.parametrize(("name", "mutant"), MUTANTS, ids=["/".join(one) for one in MUTANTS])
 def test_a_wrong_answer_dies_as_declared(shipped_course, name, mutant):
     exercise = shipped_course.pick(name)
     solution = {file: exercise.cut(file).solution for file in exercise.files}

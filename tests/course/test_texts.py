@@ -12,7 +12,7 @@ from typer.main import get_command
 
 from warpbench import cli
 from warpbench.check import finding_table
-from warpbench.course import catalogue
+from warpbench.course import catalogue, show
 from warpbench.course.cli import app
 
 EXERCISES = catalogue.load()
@@ -91,3 +91,15 @@ def test_findings_name_commands_that_exist():
         for text in (row["meaning"], row["pattern"], row["next"]):
             for line in commands(text):
                 assert known(shlex.split(line)[1:]), line
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_an_explanation_is_wrapped_to_the_screen_and_its_code_is_not(monkeypatch, columns):
+    monkeypatch.setattr(show, "width", lambda: columns)
+    for code, row in finding_table().items():
+        lines = show.explained(show.explanation(code))
+        code_of = [line for line in row["pattern"].splitlines() if line.startswith(" ")]
+        assert {f"    {line}" for line in code_of} <= set(lines)
+        assert all(len(line) <= columns for line in lines if line.strip() not in {one.strip() for one in code_of})
+        words = " ".join(f"{row['meaning']} {row['pattern']}".split())
+        assert all(word in " ".join(lines) for word in words.split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import sys
@@ -129,6 +130,17 @@ def shown_path(exercise: Exercise) -> str:
     return os.path.relpath(path) if path.is_relative_to(Path.cwd().parent) else str(path)
 
 
+def reflowed(text: str, indent: str = "") -> list[str]:
+    """Prose wrapped to the screen; lines that are indented are code, and stay as they are."""
+    out: list[str] = []
+    for is_code, lines in itertools.groupby(text.splitlines(), lambda line: line.startswith(" ")):
+        if is_code:
+            out += [f"{indent}{line}" for line in lines]
+        else:
+            out += textwrap.wrap(" ".join(lines), width(), initial_indent=indent, subsequent_indent=indent)
+    return out
+
+
 def wrapped(head: str, text: str) -> list[str]:
     """A paragraph behind its head."""
     return textwrap.wrap(f"{head}{text}", width(), subsequent_indent="    ")
@@ -221,12 +233,12 @@ def explained(found: Mapping[str, Any]) -> list[str]:
     where = ", judged where an exercise asks for it" if found["listed"] else ""
     return [
         f"{found['code']}  {found['title']}",
-        f"    {levels[found['level']]}{where}",
+        *reflowed(f"{levels[found['level']]}{where}", "    "),
         "",
-        found["meaning"],
+        *reflowed(found["meaning"]),
         "",
         "What usually mends it:",
-        textwrap.indent(found["pattern"], "    "),
+        *reflowed(found["pattern"], "    "),
         "",
-        f"Ask yourself: {found['next']}",
+        *wrapped("Ask yourself: ", found["next"]),
     ]

@@ -78,7 +78,10 @@ def assert_wrong_in_some_order(case: corpus.Case, emulator, edit=None) -> None:
     assert any(corpus.wrong(case, run) for run in runs)
 
 
-@pytest.mark.parametrize("one", MUTATIONS, ids=lambda one: one.id)
+@pytest.mark.parametrize(
+    "one", [one if k % 2 else pytest.param(one, marks=pytest.mark.slow) for k, one in enumerate(MUTATIONS)],
+    ids=lambda one: one.id,
+)  # fmt: skip
 def test_a_change_of_the_source_is_reported(one, emulated, tmp_path):
     case, file = mutant(one, tmp_path)
     assert_told(one, findings(case, emulated.emulator, one.unwritten), file)
