@@ -14,6 +14,11 @@ from warpbench.course.cut import CutError, cut, outside_holes
 EXERCISES = load()
 WRONG = Path(__file__).resolve().parents[1] / "wrong" / "exercises"
 MUTANTS = [(e.id, path.name) for e in EXERCISES for path in sorted((WRONG / e.id).glob("*.*")) if path.is_file()]
+# right by brute force, which takes long by its nature: in make test-all
+DEAR = {
+    "compact/one_thread.py", "guard_the_tail/each_block_all.py", "histogram/bin_by_bin.py",
+    "occupancy_spills/row_read_again.cu", "reduce_tree/one_thread_alone.py", "scan_large/totals_on_the_way.py",
+}  # fmt: skip
 
 
 def test_catalogue_and_files_agree():
@@ -31,7 +36,14 @@ def test_as_shipped_it_fails_and_its_solution_reaches_silver(shipped_course, nam
     assert dev.prove(shipped_course, exercise, with_mutants=False).problems == []
 
 
-@pytest.mark.parametrize(("name", "mutant"), MUTANTS, ids=["/".join(one) for one in MUTANTS])
+@pytest.mark.parametrize(
+    ("name", "mutant"),
+    [
+        pytest.param(*one, id=path, marks=pytest.mark.slow if path in DEAR else ())
+        for one in MUTANTS
+        if (path := "/".join(one))
+    ],
+)
 def test_a_wrong_answer_dies_as_declared(shipped_course, name, mutant):
     exercise = shipped_course.pick(name)
     solution = {file: exercise.cut(file).solution for file in exercise.files}
