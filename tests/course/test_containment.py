@@ -57,6 +57,11 @@ def before(line):
             "E2",
             "out[i] = x[i] + len | `+` is not defined for float32 and the function len | at n=1",
         ),
+        (  # two lines with a +: it is not known which is meant
+            lambda t: t.replace("out[i] = x[i] + y[i]", "out[i] = x[i] + len\n        out[i] = x[i] + y[i]"),
+            "E2",
+            "(x, y, out) | `+` is not defined for float32 and the function len | at n=1",
+        ),
     ],
 )
 def test_what_a_file_does_is_told(course, change, code, words):

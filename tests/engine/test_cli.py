@@ -72,6 +72,10 @@ def probe(checkout, *words):
 
 
 # -- help ----------------------------------------------------------------------------------------------------------
+# the help of the others is timed in make test-all: a process each
+TIMED = {(), ("list",), ("profile",), ("run",), ("learn", "watch")}
+
+
 def test_every_command_of_the_readme_is_there():
     words = {" ".join(command) for command in COMMANDS}
     assert words >= {
@@ -81,7 +85,10 @@ def test_every_command_of_the_readme_is_there():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("command", [(), ("list",), ("profile",), ("run",), ("learn", "watch")], ids=" ".join)
+@pytest.mark.parametrize(
+    "command",
+    [pytest.param(one, id=" ".join(one), marks=() if one in TIMED else pytest.mark.slow) for one in [(), *COMMANDS]],
+)
 def test_help_is_quick(checkout, command):
     done = probe(checkout, *command, "--help")
     assert done.code == 0

@@ -122,10 +122,10 @@ OPERATORS = {
     "lt": ("<", ast.Lt), "le": ("<=", ast.LtE), "gt": (">", ast.Gt), "ge": (">=", ast.GtE), "eq": ("==", ast.Eq),
     "ne": ("!=", ast.NotEq), "add": ("+", ast.Add), "sub": ("-", ast.Sub), "mul": ("*", ast.Mult),
     "truediv": ("/", ast.Div), "floordiv": ("//", ast.FloorDiv), "mod": ("%", ast.Mod), "pow": ("**", ast.Pow),
-    "lshift": ("<<", ast.LShift), "rshift": (">>", ast.RShift), "and_": ("&", ast.BitAnd), "or_": ("|", ast.BitOr),
+    "lshift": ("<<", ast.LShift), "rshift": (">>", ast.RShift), "and": ("&", ast.BitAnd), "or": ("|", ast.BitOr),
     "xor": ("^", ast.BitXor),
 }  # fmt: skip
-NOT_DEFINED = re.compile(r"Function\(<built-in function i?(\w+)>\) found for signature:\s+>>> \w+\((.*)\)")
+NOT_DEFINED = re.compile(r"Function\(<built-in function i?(\w+?)_?>\) found for signature:\s+>>> \w+\((.*)\)")
 # types as Numba writes them -> in words
 WORDS = (
     (r"(?:Uni)?Tuple\([^()]*\)", "a tuple"),
@@ -154,9 +154,10 @@ def _refused(exercise: Exercise, found: engine.Finding, files: Sequence[Path], c
     if found["kind"] == "compile error":
         own = {row.strip() for row in linecache.getlines(file)}
         shown = [row for row in shown if not NOISE.match(row) and row.strip() not in own] or shown
-        operator = _not_defined(text)
-        meant = [operator[0]] if operator else [means for said, means in MEANS.items() if said in text]
-        shown = [*meant, *shown[: 0 if operator else 2]] if meant else shown
+        if operator := _not_defined(text):
+            shown = [operator[0]]
+        elif meant := [means for said, means in MEANS.items() if said in text]:
+            shown = [*meant, *shown[:2]]
     source = linecache.getline(file, line).strip() if line else ""
     evidence = [*([f"line {line}: {source}"] if source else []), *shown[:LINES], f"at {case}"]
     out = finding(found["code"] or "E2", exercise, Path(file).name, evidence, [line] if line else [])
@@ -166,37 +167,41 @@ def _refused(exercise: Exercise, found: engine.Finding, files: Sequence[Path], c
 
 
 def _spoken_of(text: str, files: Sequence[Path]) -> tuple[str, int] | None:
-    """The line of the learner's file that a message speaks of; for an unknown name or an operator, its first use."""
+    """The line of the learner's file that a message speaks of.
+
+    For an unknown name that is the first use of it, for an operator the only one.
+    """
     operator = _not_defined(text)
     unknown = re.search(r"name '(\w+)' is not defined|has no attribute '(\w+)'", text)
     for path in files:
         named = re.findall(rf'{re.escape(path.name)}(?:", line |:| \()(\d+)', text)
         if named:
             return str(path), int(named[-1])
-        number = _first_use(path, unknown[1] or unknown[2]) if unknown else None
-        number = _first_in_a_kernel(path, operator[1]) if operator else number
+        number = None
+        if operator:
+            number = _only_in_a_kernel(path, operator[1])
+        elif unknown:
+            number = _first_use(path, unknown[1] or unknown[2])
         if number:
             return str(path), number
     return None
 
 
-def _first_in_a_kernel(path: Path, operator: type[ast.AST]) -> int | None:
-    """The first line below a decorator, so of a kernel, that uses an operator."""
+def _only_in_a_kernel(path: Path, operator: type[ast.AST]) -> int | None:
+    """The line of a function with a decorator, so of a kernel, that uses an operator; None where several do."""
     try:
         module = ast.parse(path.read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError):
         return None
     kernels = [one for one in module.body if isinstance(one, ast.FunctionDef) and one.decorator_list]
-    return min(
-        (
-            node.lineno
-            for kernel in kernels
-            for node in ast.walk(kernel)
-            if isinstance(node, ast.BinOp | ast.AugAssign | ast.Compare)
-            if any(isinstance(one, operator) for one in (node.ops if isinstance(node, ast.Compare) else [node.op]))
-        ),
-        default=None,
-    )
+    lines = {
+        node.lineno
+        for kernel in kernels
+        for node in ast.walk(kernel)
+        if isinstance(node, ast.BinOp | ast.AugAssign | ast.Compare)
+        if any(isinstance(one, operator) for one in (node.ops if isinstance(node, ast.Compare) else [node.op]))
+    }
+    return lines.pop() if len(lines) == 1 else None
 
 
 def _first_use(path: Path, name: str) -> int | None:

@@ -99,7 +99,7 @@ def _measured(one: Mapping[str, Any]) -> str:
     value = one["value"]
     if value is None:
         return "nothing to measure"
-    return f"{value:,.0f}" if value == int(value) else f"{value:.3g}"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.3g}"
 
 
 def colour() -> bool:
